@@ -1,0 +1,1 @@
+"""Keeps pykka actors running: mailboxes, lifecycles, monitors and supervisors."""
