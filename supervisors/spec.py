@@ -231,10 +231,12 @@ def _of_class(what: object) -> ChildSpec:
     start: object = what
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = _NO_KWARGS
-    if isinstance(what, tuple) and what:
-        start, args = what[0], what[1:]
-        if len(args) == 1 and isinstance(args[0], dict):
-            args, kwargs = (), args[0]
+    if isinstance(what, tuple):
+        start, *rest = what or (None,)
+        if len(rest) == 1 and isinstance(rest[0], dict):
+            kwargs = rest[0]
+        else:
+            args = tuple(rest)
     if not isinstance(start, type) or not issubclass(start, pykka.Actor):
         raise TypeError(
             f"not a child spec: {what!r}; give a ChildSpec, an actor class or a tuple (class, args...)"
