@@ -1,0 +1,181 @@
+"""Options: flat keywords for users, one frozen value inside; a mistake is a `ConfigError` before anything starts."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+
+from alloy_actors.content import Message, Usage
+from alloy_actors.errors import ConfigError
+from alloy_actors.tooldef import Tool, toolbox
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+
+_CHECKS = ConfigDict(strict=True, arbitrary_types_allowed=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CHECKS)
+class RunConfig:
+    """What one run needs to know; all of `run` and `stream`, and the larger part of an agent's options.
+
+    Args:
+        provider: Who answers; see `alloy_actors.provider.Provider`.
+        tools: Offered to the model, in this order.
+        system_prompt: Sent with every request.
+        messages: The conversation so far.
+        max_turns: Provider requests per run.
+        timeout: Seconds for a whole run, tools included.
+        tool_timeout: Seconds for one tool call.
+        max_retries: Further attempts after a failed provider request.
+        retry_backoff: Seconds; the base of the growing pause between attempts.
+        context: For tools, through `ToolContext.context`.
+        working_directory: For tools, through `ToolContext.working_directory`.
+        loop: Where async tools and hooks run; None is the runtime's own loop.
+    """
+
+    provider: Any
+    tools: tuple[Tool, ...] = ()
+    system_prompt: str = ""
+    messages: tuple[Message, ...] = ()
+    max_turns: Positive = 25
+    timeout: Seconds = 120.0
+    tool_timeout: Seconds = 60.0
+    max_retries: Count = 3
+    retry_backoff: Seconds = 1.0
+    context: Mapping[str, Any] = Field(default_factory=dict)
+    working_directory: str = "."
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CHECKS)
+class AgentConfig(RunConfig):
+    """The options of an agent.
+
+    Args:
+        name: Unique in its system; made up when it is None.
+        usage: What the conversation has used so far (a session brings it along).
+        max_pending: Requests that may wait behind the running one.
+        result_ttl: Seconds a finished result stays readable by its request id.
+    """
+
+    name: str | None = None
+    usage: Usage = Usage()
+    max_pending: Count = 64
+    result_ttl: Seconds = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CHECKS)
+class SystemConfig:
+    """The options of an `AgentSystem`.
+
+    Args:
+        tool_workers: Plain (`def`) tools that run at the same time.
+        max_stuck_tools: Plain tools that did not end in time and still hold their thread; beyond that number no
+            further plain tool is started.
+        stop_timeout: Seconds that stopping may take.
+        loop: Where the agents' async tools run, unless an agent says otherwise.
+    """
+
+    tool_workers: Positive = 32
+    max_stuck_tools: Count = 64
+    stop_timeout: Seconds = 5.0
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+C = TypeVar("C", RunConfig, AgentConfig, SystemConfig)
+
+
+def make_config(cls: type[C], options: Mapping[str, Any], *, where: str) -> C:
+    """Check flat options.
+
+    Args:
+        cls: Which options there are.
+        options: As the user wrote them.
+        where: The call they were given to, for the message.
+
+    Raises:
+        ConfigError: Naming the option, what is wrong with it, and for an unknown one the valid names.
+    """
+    valid = [item.name for item in fields(cls)]
+    for name in options:
+        if name not in valid:
+            near = difflib.get_close_matches(name, valid, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            msg = f"{where}: unknown option {name!r}{hint}; valid options: {', '.join(sorted(valid))}"
+            raise ConfigError(msg)
+    given = dict(options)
+    if cls is not SystemConfig:
+        _prepare(given, where)
+    try:
+        return cls(**given)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, where)) from None
+
+
+def check_provider(provider: object, where: str) -> None:
+    """Refuse what is no provider.
+
+    Raises:
+        ConfigError: It has no `model` or no `complete`.
+    """
+    if isinstance(provider, type) or not callable(getattr(provider, "complete", None)):
+        msg = (
+            f"{where}: provider={provider!r} is no provider: give an object such as "
+            "OpenAICompat(model=..., api_url=...), or one with a `model` and an async `complete` method"
+        )
+        raise ConfigError(msg)
+    if not isinstance(getattr(provider, "model", None), str):
+        msg = f"{where}: provider={provider!r} has no `model` (the model's name, a string)"
+        raise ConfigError(msg)
+
+
+def check_text(text: object, where: str) -> str:
+    """The text of a user message.
+
+    Raises:
+        ConfigError: It is no string, or empty.
+    """
+    if not isinstance(text, str):
+        msg = f"{where}: message must be a string, got {type(text).__name__}"
+        raise ConfigError(msg)
+    if not text:
+        msg = f"{where}: message must not be empty"
+        raise ConfigError(msg)
+    return text
+
+
+def _prepare(given: dict[str, Any], where: str) -> None:
+    if "provider" not in given:
+        msg = (
+            f"{where}: provider is required, for example provider=alloy.OpenAICompat(model=..., api_url=...)"
+        )
+        raise ConfigError(msg)
+    check_provider(given["provider"], where)
+    tools = given.get("tools", ())
+    if isinstance(tools, str) or not isinstance(tools, Iterable):
+        msg = f"{where}: tools={tools!r} must be a list of tools made with @alloy.tool"
+        raise ConfigError(msg)
+    given["tools"] = tuple(toolbox(tools).values())
+    if isinstance(given.get("messages"), list):
+        given["messages"] = tuple(given["messages"])
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    parts = []
+    for item in error.errors(include_url=False, include_context=False):
+        name = ".".join(str(part) for part in item["loc"])
+        # The value may be large or secret; its type is what the caller needs.
+        parts.append(f"{name}: {item['msg'].lower()}, got {_brief(item['input'])}")
+    return f"{where}: " + "; ".join(parts)
+
+
+def _brief(value: object) -> str:
+    return repr(value) if isinstance(value, int | float | bool | None) else f"a {type(value).__name__}"

@@ -1,0 +1,127 @@
+"""The conversation: what folding an agent's records gives.
+
+A live run, its agent and a restart all apply the same records with the same code, so they cannot disagree. The
+invariant (a tool call is answered once, right after it; roles alternate; the history ends with the assistant when
+no run is on) is restored by `closing()` at the end of every run, whatever ended it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from alloy_actors import journal as log
+from alloy_actors.content import NO_USAGE, Message, ToolResult, Usage, assistant, tool_results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alloy_actors.content import ToolCall
+    from alloy_actors.journal import Closed, Record
+
+
+class Conversation:
+    """Owned by one thread at a time: an agent's handlers, or a run that got a `fork()` of it.
+
+    Attributes:
+        messages: In order.
+        usage: Of all runs.
+        waiting: Messages of accepted requests whose run has not begun, by request id, oldest first.
+        running: The request whose run began and did not end; None between runs.
+        turns: Replies of the running (else the last) run.
+    """
+
+    __slots__ = ("_open", "_results", "_started", "messages", "running", "turns", "usage", "waiting")
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.usage: Usage = NO_USAGE
+        self.waiting: dict[str, Message] = {}
+        self.running: str | None = None
+        self.turns = 0
+        self._open: tuple[ToolCall, ...] = ()
+        self._results: dict[str, ToolResult] = {}
+        self._started: set[str] = set()
+
+    def fork(self) -> Conversation:
+        """A copy for a run to work on; only between runs."""
+        copy = Conversation()
+        copy.messages = list(self.messages)
+        copy.usage = self.usage
+        return copy
+
+    def replay(self, records: Iterable[Record]) -> None:
+        """Apply records in order."""
+        for record in records:
+            self.apply(record)
+
+    def apply(self, record: Record) -> None:
+        """Take one record in."""
+        match record:
+            case log.Replied():
+                self.usage += record.usage
+                self.turns += 1
+                # A refused answer is not part of the conversation; the API would refuse it as well.
+                if record.stop_reason != "refusal" and record.message.content:
+                    self.messages.append(record.message)
+                    self._open = record.message.tool_calls
+            case log.ToolCallStarted():
+                self._started.add(record.call_id)
+            case log.ToolCallEnded():
+                self._answer((record.result,))
+            case log.RequestSent() | log.ModelChanged():
+                pass
+            case log.Accepted():
+                self.waiting[record.request_id] = record.message
+            case log.RunBegan():
+                self.waiting.pop(record.request_id, None)
+                self.running = record.request_id
+                self.turns = 0
+                self.messages.append(record.message)
+            case log.Closed():
+                self._answer(record.results)
+                if record.message is not None:
+                    self.messages.append(record.message)
+            case log.RunEnded():
+                self.running = None
+            case log.Withdrawn():
+                self.waiting.pop(record.request_id, None)
+            case log.Seeded():
+                self.messages = list(record.messages)
+                self.usage = record.usage
+            case log.WasReset():
+                self.messages.clear()
+            case _:
+                assert_never(record)
+
+    def closing(self, request_id: str, why: str, partial: str = "") -> Closed | None:
+        """What must be added so that the history can be sent again; None when nothing is missing.
+
+        Args:
+            request_id: The run's.
+            why: Goes to the model, so it can tell what happened: "the request was cancelled".
+            partial: Text of a reply that was cut off; kept, and marked as cut.
+        """
+        results = tuple(self._missing(call, why) for call in self._open if call.id not in self._results)
+        message = None
+        if partial:
+            message = assistant(f"{partial}\n\n[This answer was cut off: {why}.]")
+        elif self._open or (self.messages and self.messages[-1].role == "user"):
+            message = assistant(f"[No answer: {why}.]")
+        return log.Closed(request_id, results, message) if results or message is not None else None
+
+    def _missing(self, call: ToolCall, why: str) -> ToolResult:
+        if call.id in self._started:
+            text = f"The outcome of this call is unknown: {why} before it ended. It may have had its effect."
+        else:
+            text = f"Not executed: {why}."
+        return ToolResult(call.id, text, is_error=True)
+
+    def _answer(self, results: Iterable[ToolResult]) -> None:
+        for result in results:
+            self._results[result.tool_use_id] = result
+        if self._open and all(call.id in self._results for call in self._open):
+            # One user message holds all results, in call order, right after the calls.
+            self.messages.append(tool_results(self._results[call.id] for call in self._open))
+            self._open = ()
+            self._results.clear()
+            self._started.clear()

@@ -1,0 +1,92 @@
+"""What the loop knows of a model: one request in neutral terms, one reply in neutral terms.
+
+A provider translates to one vendor's wire. It is a class with a `model` and one method:
+
+    class Echo:
+        model = "echo"
+
+        async def complete(self, request, on_deltas=None):
+            return ModelReply(assistant(request.messages[-1].text))
+
+A provider that cannot stream ignores `on_deltas`; the loop then makes the events from the reply. `complete` runs on
+the runtime's event loop. It raises `ProviderError`s; anything else it raises is a bug and ends the run as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from alloy_actors.content import NO_USAGE, Message, StopReason, Usage
+from alloy_actors.deadline import NEVER, Deadline
+
+if TYPE_CHECKING:
+    from alloy_actors.tooldef import Tool
+
+
+class Delta(NamedTuple):
+    """A piece of a reply as it arrives."""
+
+    kind: Literal["text", "thinking"]
+    text: str
+
+
+OnDeltas: TypeAlias = Callable[[Sequence[Delta]], None]
+"""Called on the loop thread, once per network chunk, with the deltas of that chunk in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One request.
+
+    Args:
+        messages: The whole history in order; ends with a user message.
+        tools: Offered to the model, in a stable order (prompt caches depend on it).
+        system_prompt: "" for none.
+        deadline: The run's; a provider bounds every wait by it.
+        request_id: The run's, for logs.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    system_prompt: str = ""
+    deadline: Deadline = NEVER
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """One reply.
+
+    Args:
+        message: The assistant's message; may be empty of blocks.
+        stop_reason: Why the model stopped, in our words.
+        usage: Of this request alone.
+        metadata: The provider's own facts: its word for the stop reason, response id, citations.
+    """
+
+    message: Message
+    stop_reason: StopReason = "end_turn"
+    usage: Usage = NO_USAGE
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """One vendor's wire."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, as the vendor spells it."""
+
+    async def complete(self, request: ModelRequest, on_deltas: OnDeltas | None = None) -> ModelReply:
+        """Ask the model.
+
+        Args:
+            request: See `ModelRequest`.
+            on_deltas: None when nobody listens: then a plain exchange is cheaper.
+
+        Raises:
+            ProviderError: One of its subclasses; see alloy_actors.errors.
+        """
