@@ -37,7 +37,7 @@ STEPS = {
         "ruff format", ("-m", "ruff", "format", "--check", "."), r"would be reformatted", "run `make format`"
     ),
     "types": Step("mypy", ("-m", "mypy"), r"^Found \d+ error|error: "),
-    "layers": Step("import-linter", ("-c", LINT_IMPORTS), r"^Contracts: "),
+    "layers": Step("import-linter", ("-c", LINT_IMPORTS, "--no-logo"), r"^Contracts: "),
     "tests": Step("pytest", ("-m", "pytest"), r"^=.* in [\d.]+s"),
     "unit": Step("pytest tests/unit", ("-m", "pytest", "tests/unit"), r"^=.* in [\d.]+s"),
 }
@@ -105,7 +105,7 @@ def reason(step: Step, code: int, output: list[str]) -> str:
     """The tool's own summary, else its last words."""
     said = [line for line in output if line]
     found = [line for line in said if re.search(step.reason, line)]
-    words = (found or said or [f"exit code {code}"])[-1].strip("= ")
+    words = (found or said or [f"exit code {code}"])[-1].strip("=. ")
     return f"{words}; {step.advice}" if step.advice else words
 
 

@@ -1,0 +1,38 @@
+"""Importing the packages is quick and does nothing visible: no transport, no thread, no socket."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["aiohttp", "httpx", "httpx_aiohttp", "httpcore", "uvloop", "sqlite3"]
+PROBE = """
+import json, sys, threading
+import {module}
+heavy = [name for name in {heavy} if name in sys.modules]
+print(json.dumps({{"heavy": heavy, "threads": [thread.name for thread in threading.enumerate()]}}))
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["supervisors", "alloy_actors", "alloy_actors.tools", "alloy_actors.testing", "alloy_actors.local"],
+)
+def test_importing_loads_no_transport_and_starts_no_thread(module: str) -> None:
+    probe = PROBE.format(module=module, heavy=HEAVY)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"heavy": [], "threads": ["MainThread"]}
+
+
+def test_supervisors_can_be_imported_without_the_agents() -> None:
+    probe = (
+        "import supervisors, sys; print([name for name in sys.modules if name.startswith('alloy_actors')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "[]"
