@@ -28,9 +28,20 @@ class Conversation:
         waiting: Messages of accepted requests whose run has not begun, by request id, oldest first.
         running: The request whose run began and did not end; None between runs.
         turns: Replies of the running (else the last) run.
+        run_usage: Tokens of the running (else the last) run.
     """
 
-    __slots__ = ("_open", "_results", "_started", "messages", "running", "turns", "usage", "waiting")
+    __slots__ = (
+        "_open",
+        "_results",
+        "_started",
+        "messages",
+        "run_usage",
+        "running",
+        "turns",
+        "usage",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -38,6 +49,7 @@ class Conversation:
         self.waiting: dict[str, Message] = {}
         self.running: str | None = None
         self.turns = 0
+        self.run_usage: Usage = NO_USAGE
         self._open: tuple[ToolCall, ...] = ()
         self._results: dict[str, ToolResult] = {}
         self._started: set[str] = set()
@@ -59,6 +71,7 @@ class Conversation:
         match record:
             case log.Replied():
                 self.usage += record.usage
+                self.run_usage += record.usage
                 self.turns += 1
                 # A refused answer is not part of the conversation; the API would refuse it as well.
                 if record.stop_reason != "refusal" and record.message.content:
@@ -76,6 +89,7 @@ class Conversation:
                 self.waiting.pop(record.request_id, None)
                 self.running = record.request_id
                 self.turns = 0
+                self.run_usage = NO_USAGE
                 self.messages.append(record.message)
             case log.Closed():
                 self._answer(record.results)

@@ -146,6 +146,9 @@ class Store(Protocol):
     def append(self, agent_id: str, token: int, records: Sequence[Record], on_appended: OnAppended) -> None:
         """Append all records or none, in call order; the outcome goes to `on_appended` (FencedError: old token)."""
 
+    def compact(self, agent_id: str, token: int, records: Sequence[Record], on_compacted: OnAppended) -> None:
+        """Replace the agent's log by `records`, all or nothing; the rules of `append` hold."""
+
     def load(self, agent_id: str) -> Sequence[Record]:
         """All records of the agent, oldest first; empty for an unknown one."""
 

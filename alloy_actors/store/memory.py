@@ -40,16 +40,18 @@ class MemoryStore:
             return log.token
 
     def append(self, agent_id: str, token: int, records: Sequence[Record], on_appended: OnAppended) -> None:
-        error: Exception | None = None
         with self._lock:
-            log = self._logs.get(agent_id)
-            if self._closed:
-                error = FencedError("the store is closed")
-            elif log is None or log.token != token:
-                error = FencedError(f"a newer incarnation of agent {agent_id!r} has its journal")
-            else:
-                log.records.extend(records)
+            error = self._refusal(agent_id, token)
+            if error is None:
+                self._logs[agent_id].records.extend(records)
         on_appended(error)
+
+    def compact(self, agent_id: str, token: int, records: Sequence[Record], on_compacted: OnAppended) -> None:
+        with self._lock:
+            error = self._refusal(agent_id, token)
+            if error is None:
+                self._logs[agent_id].records[:] = records
+        on_compacted(error)
 
     def load(self, agent_id: str) -> Sequence[Record]:
         with self._lock:
@@ -68,3 +70,11 @@ class MemoryStore:
         with self._lock:
             self._closed = True
             self._logs.clear()
+
+    def _refusal(self, agent_id: str, token: int) -> Exception | None:
+        if self._closed:
+            return FencedError("the store is closed")
+        log = self._logs.get(agent_id)
+        if log is None or log.token != token:
+            return FencedError(f"a newer incarnation of agent {agent_id!r} has its journal")
+        return None

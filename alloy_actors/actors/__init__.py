@@ -1,0 +1,1 @@
+"""Agents as actors: the only part of this package that knows pykka."""
