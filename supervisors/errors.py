@@ -16,7 +16,8 @@ SupervisorError
 ├── WouldDeadlock                      the wait could never end
 │   └── CallingSelf
 ├── Fenced                             an abandoned incarnation tried to act
-└── RestartIntensityExceeded(child_id, last_reason)   too many restarts; the detail of a supervisor's Shutdown
+├── RestartIntensityExceeded(child_id, last_reason)   too many restarts; the detail of a supervisor's Shutdown
+└── TooManyZombies(count)              too many threads would not end; likewise
 """
 
 from __future__ import annotations
@@ -138,3 +139,11 @@ class RestartIntensityExceeded(SupervisorError):
         super().__init__(f"child {child_id!r} was restarted too often; last exit: {last_reason!r}")
         self.child_id = child_id
         self.last_reason = last_reason
+
+
+class TooManyZombies(SupervisorError):
+    """More threads would not end than the supervisor's max_zombies."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} threads of children would not end")
+        self.count = count

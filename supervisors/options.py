@@ -1,0 +1,106 @@
+"""The flags of a supervisor, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from supervisors.errors import InvalidOption
+from supervisors.spec import INFINITY, AutoShutdown, Strategy, is_seconds
+
+if TYPE_CHECKING:
+    from enum import Enum
+
+    from supervisors.backoff import Backoff
+    from supervisors.spec import OnExceeded
+
+log = structlog.get_logger("supervisors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Flags of a supervisor.
+
+    Args:
+        strategy: Only one_for_one so far.
+        max_restarts, max_seconds: At most that many restart attempts within that many seconds.
+        auto_shutdown: Only never so far.
+        on_exceeded: "escalate" ends the supervisor, "park" gives the one child a rest.
+        park_time: Seconds of the first rest; doubled per rest in a row, up to 30 minutes.
+        max_zombies: Threads that would not end, before the supervisor gives up.
+        backoff: For children that bring none.
+        max_children, extra_args: Of a dynamic supervisor.
+
+    Raises:
+        InvalidOption: Names the field and the value.
+    """
+
+    strategy: Strategy | str = Strategy.ONE_FOR_ONE
+    max_restarts: int = 3
+    max_seconds: float = 5.0
+    auto_shutdown: AutoShutdown | str = AutoShutdown.NEVER
+    on_exceeded: OnExceeded = "escalate"
+    park_time: float = 60.0
+    max_zombies: int = 8
+    backoff: Backoff | None = None
+    max_children: float = INFINITY
+    extra_args: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "strategy", _known(Strategy, "strategy", self.strategy, {Strategy.ONE_FOR_ONE}))
+        put(
+            self,
+            "auto_shutdown",
+            _known(AutoShutdown, "auto_shutdown", self.auto_shutdown, {AutoShutdown.NEVER}),
+        )
+        for field in ("max_restarts", "max_zombies"):
+            if not _is_count(getattr(self, field)):
+                raise InvalidOption(field, getattr(self, field), "must be an int >= 0")
+        for field in ("max_seconds", "park_time"):
+            value = getattr(self, field)
+            if not is_seconds(value) or value == 0 or math.isinf(value):
+                raise InvalidOption(field, value, "must be finite seconds > 0")
+        if self.on_exceeded not in {"escalate", "park"}:
+            raise InvalidOption("on_exceeded", self.on_exceeded, 'must be "escalate" or "park"')
+        if self.backoff is not None and not hasattr(self.backoff, "delay"):
+            raise InvalidOption("backoff", self.backoff, "must be a Backoff")
+        if self.max_children != INFINITY and not _is_count(self.max_children):
+            raise InvalidOption("max_children", self.max_children, "must be an int >= 0 or INFINITY")
+        extra: object = self.extra_args
+        if isinstance(extra, str) or not isinstance(extra, Iterable):
+            raise InvalidOption("extra_args", extra, "must be a tuple of arguments")
+        put(self, "extra_args", tuple(extra))
+
+    def warn_about(self, backoff: Backoff | None, **facts: object) -> None:
+        """Log when the delays outlast the window, so that the restart limit could never be reached."""
+        if backoff is None or backoff.max_attempts is not None:
+            return
+        if backoff.initial * self.max_restarts > self.max_seconds:
+            log.warning(
+                "restart_limit_out_of_reach",
+                initial=backoff.initial,
+                max_restarts=self.max_restarts,
+                max_seconds=self.max_seconds,
+                help="set Backoff(max_attempts=...) or a larger max_seconds",
+                **facts,
+            )
+
+
+def _known(kind: type[Enum], field: str, value: object, available: set[Any]) -> Enum:
+    valid = ", ".join(repr(member.value) for member in kind if member in available)
+    try:
+        member = kind(value)
+    except ValueError:
+        raise InvalidOption(field, value, f"is unknown; valid: {valid}") from None
+    if member not in available:
+        raise InvalidOption(field, value, f"is not available yet; valid: {valid}")
+    return member
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
