@@ -105,7 +105,7 @@ def reason(step: Step, code: int, output: list[str]) -> str:
     """The tool's own summary, else its last words."""
     said = [line for line in output if line]
     found = [line for line in said if re.search(step.reason, line)]
-    words = (found or said or [f"exit code {code}"])[-1].strip("=. ")
+    words = (found[-1] if found else " ".join(said[-2:]) or f"exit code {code}").strip("=. ")
     return f"{words}; {step.advice}" if step.advice else words
 
 

@@ -94,7 +94,7 @@ def install(what: str, project: dict[str, object]) -> bool:
         if not run_pip(pip, STEPS[step], step):
             return False
         remembered[step] = digests[step]
-        stamp.write_text(json.dumps(remembered, indent=2))
+        stamp.write_text(json.dumps(remembered, indent=2) + "\n")
     return True
 
 
