@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("supervisors")
 
+_SMALL_HEAP = 100  # cancelled timers that may lie about
+
 
 class Timer(Protocol):
     """A pending call."""
@@ -34,13 +36,16 @@ class Clock(Protocol):
 
 
 class _Entry:
-    __slots__ = ("function",)
+    __slots__ = ("clock", "function")
 
-    def __init__(self, function: Callable[[], object]) -> None:
+    def __init__(self, function: Callable[[], object], clock: SystemClock) -> None:
         self.function: Callable[[], object] | None = function
+        self.clock = clock
 
     def cancel(self) -> None:
-        self.function = None
+        if self.function is not None:
+            self.function = None
+            self.clock.cancelled()
 
 
 class SystemClock:
@@ -56,22 +61,44 @@ class SystemClock:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._released = False
+        self._cancelled = 0
 
     def now(self) -> float:
         return time.monotonic()
 
     def call_later(self, delay: float, function: Callable[[], object]) -> Timer:
-        entry = _Entry(function)
+        entry = _Entry(function, self)
         with self._condition:
             item = (time.monotonic() + max(delay, 0.0), next(self._count), entry)
             heapq.heappush(self._heap, item)
             if self._thread is None:
-                self._released = False
-                self._thread = threading.Thread(target=self._run, name="supervisors-clock", daemon=True)
-                self._thread.start()
+                self._start_thread()
             elif self._heap[0] is item:
                 self._condition.notify()
         return entry
+
+    def _start_thread(self) -> None:
+        self._released = False
+        self._thread = threading.Thread(target=self._run, name="supervisors-clock", daemon=True)
+        try:
+            self._thread.start()
+        except (
+            RuntimeError
+        ):  # too many threads, or the interpreter is on its way out; the next timer tries again
+            self._thread = None
+            log.warning("clock_not_started")
+
+    def cancelled(self) -> None:
+        """Note that a timer was cancelled; when most of the heap is such, it is made anew.
+
+        Nearly every timer here is a limit that is never reached, so they must not pile up until they are due.
+        """
+        with self._condition:
+            self._cancelled += 1
+            if self._cancelled > _SMALL_HEAP and self._cancelled * 2 > len(self._heap):
+                self._heap = [item for item in self._heap if item[2].function is not None]
+                heapq.heapify(self._heap)
+                self._cancelled = 0
 
     def release(self, timeout: float = 1.0) -> None:
         """End the thread now if nothing is pending, and wait up to `timeout` seconds for that."""
@@ -85,6 +112,7 @@ class SystemClock:
     def reset_after_fork(self) -> None:
         """Forget the parent's thread and timers; called in a forked child."""
         self._heap.clear()
+        self._cancelled = 0
         self._condition = threading.Condition()
         self._thread = None
 
@@ -102,6 +130,7 @@ class SystemClock:
             while True:
                 while self._heap and self._heap[0][2].function is None:
                     heapq.heappop(self._heap)
+                    self._cancelled -= 1
                 if not self._heap:
                     if self._released or (not self._condition.wait(self._linger) and not self._heap):
                         self._thread = None
@@ -110,8 +139,10 @@ class SystemClock:
                 wait = self._heap[0][0] - time.monotonic()
                 if wait <= 0:
                     entry = heapq.heappop(self._heap)[2]
-                    if entry.function is not None:
-                        return entry.function
+                    function, entry.function = entry.function, None
+                    if function is not None:
+                        return function
+                    self._cancelled -= 1
                     continue
                 self._condition.wait(wait)
 
