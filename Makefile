@@ -16,7 +16,7 @@ ENVIRONMENT = @python="$(PYTHON)"; \
 	"$$python" scripts/environment.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit format clean runtime dev
+.PHONY: help demo test lint types layers unit format bench clean runtime dev
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ unit: dev ## the tests without threads, network and processes
 format: dev ## let ruff rewrite what it can
 	@$(VENV_PYTHON) -m ruff check --fix-only --quiet .
 	@$(VENV_PYTHON) -m ruff format .
+
+bench: runtime ## CPU per run beside a hand-written loop that does the same work
+	@$(VENV_PYTHON) -m benchmarks
 
 clean: ## remove caches and build output; `rm -rf .venv` removes the environment as well
 	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
