@@ -1,0 +1,1 @@
+"""One module per wire format, and what they share: transport, SSE, errors, retries."""

@@ -1,0 +1,301 @@
+"""Chat Completions, incoming: chunks of a stream, or one whole reply, folded into a ModelReply.
+
+A whole reply is folded as one large chunk whose `message` is the `delta`, so both ways give the same answer. What
+servers really send is forgiven where its meaning is plain; each dialect has an exchange in tests/data/chat.
+
+Source: OpenAI API reference, Chat Completions, and the servers named below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from alloy_actors.content import Message, TextBlock, ThinkingBlock, ToolCall, Usage
+from alloy_actors.errors import ConnectionFailedError, MalformedReplyError, ServerError
+from alloy_actors.provider import Delta, ModelReply
+from alloy_actors.providers._errors import from_object
+from alloy_actors.providers._json import dumps, from_json, loads, mend, object_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Literal
+
+    from alloy_actors.content import ContentBlock, StopReason
+
+STOP_REASONS: dict[str, StopReason] = {
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "length": "max_tokens",
+    "model_length": "max_tokens",  # Mistral
+    "content_filter": "refusal",
+    "refusal": "refusal",
+}  # all others, `stop` first of all: end_turn
+HIGH_SURROGATES = range(0xD800, 0xDC00)
+
+
+@dataclass(slots=True)
+class _Call:
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+class ChatReply:
+    """Folds chunks; `finish` once, at the end.
+
+    Args:
+        secrets: To be kept out of error messages.
+    """
+
+    __slots__ = (
+        "_annotations",
+        "_by_index",
+        "_calls",
+        "_facts",
+        "_halves",
+        "_lenient",
+        "_raw_usage",
+        "_refused",
+        "_secrets",
+        "_seen",
+        "_text",
+        "_thinking",
+        "finish_reason",
+    )
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._calls: list[_Call] = []
+        self._by_index: dict[Any, _Call] = {}
+        self._annotations: list[dict[str, Any]] = []
+        self._facts: dict[str, Any] = {}
+        self._raw_usage: dict[str, Any] = {}
+        self._refused = False
+        self._seen = False
+        self._lenient = False
+        self._halves: dict[str, str] = {}
+        self._secrets = tuple(secrets)
+        self.finish_reason: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model has said that it is done; usage may still follow."""
+        return self.finish_reason is not None
+
+    def feed(self, data: bytes, deltas: list[Delta]) -> None:
+        """Fold one chunk (JSON) and append what it adds to `deltas`.
+
+        Raises:
+            MalformedReplyError: It is no JSON object.
+            ProviderError: It is an error, in the provider's words.
+        """
+        try:
+            chunk = from_json(data)
+        except ValueError:
+            try:
+                chunk = loads(data)
+            except ValueError:
+                shown = data[:200].decode("utf-8", "replace")
+                raise MalformedReplyError(f"the reply is not JSON: {shown!r}") from None
+            self._lenient = True
+        if type(chunk) is not dict:
+            raise MalformedReplyError(
+                f"the reply is JSON, but no object: {data[:200].decode('utf-8', 'replace')!r}"
+            )
+        choices = chunk.get("choices")
+        if chunk.get("error"):
+            raise from_object(chunk["error"], secrets=self._secrets)
+        if not choices and chunk.get("object") == "error":  # Mistral, vLLM
+            raise from_object(chunk, secrets=self._secrets)
+        usage = chunk.get("usage")
+        if usage and type(usage) is dict:
+            self._raw_usage = usage
+        if not self._facts:
+            self._note(chunk)
+        if choices and type(choices) is list:
+            self._choice(choices[0], deltas)
+
+    def _note(self, chunk: dict[str, Any]) -> None:
+        for key in ("id", "model", "service_tier", "citations"):
+            value = chunk.get(key)
+            if value:
+                self._facts[key] = value
+
+    def _choice(self, choice: Any, deltas: list[Delta]) -> None:
+        if type(choice) is not dict or choice.get("index"):  # we ask for one answer; a second is not ours
+            return
+        self._seen = True
+        if choice.get("error"):  # OpenRouter
+            raise from_object(choice["error"], secrets=self._secrets)
+        delta = choice.get("delta") or choice.get("message")
+        if type(delta) is dict:
+            self._delta(delta, deltas)
+        reason = choice.get("finish_reason")
+        if reason:
+            self.finish_reason = str(reason)
+        usage = choice.get("usage")  # Moonshot
+        if usage and type(usage) is dict:
+            self._raw_usage = usage
+
+    def _delta(self, delta: dict[str, Any], deltas: list[Delta]) -> None:
+        thinking = delta.get("reasoning_content") or delta.get("reasoning")
+        if thinking and type(thinking) is str:
+            self._say("thinking", thinking, deltas)
+        content = delta.get("content")
+        if content:
+            if type(content) is str:
+                self._say("text", content, deltas)
+            elif type(content) is list:
+                self._parts(content, deltas)
+        refusal = delta.get("refusal")
+        if refusal and type(refusal) is str:
+            self._refused = True
+            self._say("text", refusal, deltas)
+        calls = delta.get("tool_calls")
+        if calls and type(calls) is list:
+            for position, piece in enumerate(calls):
+                if type(piece) is dict:
+                    self._call(piece, position)
+        elif delta.get("function_call"):  # before tool_calls existed
+            self._call({"index": 0, "function": delta["function_call"]}, 0)
+        if delta.get("annotations"):
+            self._annotations += (item for item in delta["annotations"] if isinstance(item, dict))
+
+    def _parts(self, parts: list[Any], deltas: list[Delta]) -> None:
+        """Content as a list of parts: Mistral's thinking models."""
+        for part in parts:
+            if isinstance(part, str):
+                self._say("text", part, deltas)
+            elif isinstance(part, dict) and isinstance(part.get("text"), str):
+                self._say("text", part["text"], deltas)
+            elif isinstance(part, dict) and isinstance(part.get("thinking"), str):
+                self._say("thinking", part["thinking"], deltas)
+            elif isinstance(part, dict) and isinstance(part.get("thinking"), list):
+                for inner in part["thinking"]:
+                    if isinstance(inner, dict) and isinstance(inner.get("text"), str):
+                        self._say("thinking", inner["text"], deltas)
+
+    def _say(self, kind: Literal["text", "thinking"], piece: str, deltas: list[Delta]) -> None:
+        if self._lenient:
+            piece = self._halves.pop(kind, "") + piece
+            if ord(piece[-1]) in HIGH_SURROGATES:  # its other half comes with the next piece
+                self._halves[kind] = piece[-1]
+                piece = piece[:-1]
+            piece = mend(piece)
+            if not piece:
+                return
+        (self._text if kind == "text" else self._thinking).append(piece)
+        deltas.append(Delta(kind, piece))
+
+    def _call(self, piece: dict[str, Any], position: int) -> None:
+        """One piece of a tool call.
+
+        The index says which call it belongs to. Where it is missing (Gemini, Mistral) or always the same, a name
+        with another id, or with none, begins a new call. An id without a name does not: some servers make one up
+        for every piece.
+        """
+        function = piece.get("function")
+        if type(function) is not dict:
+            function = {}
+        index, given, name = piece.get("index"), piece.get("id"), function.get("name")
+        key = position if index is None else index
+        call = self._by_index.get(key)
+        another = given != call.id if call and given else index is None
+        if call is None or (name and call.name and another):
+            call = self._by_index[key] = _Call()
+            self._calls.append(call)
+        if given and not call.id:
+            call.id = str(given)
+        if name and not call.name:
+            call.name = str(name)
+        arguments = function.get("arguments")
+        if arguments:
+            call.arguments.append(arguments if type(arguments) is str else dumps(arguments).decode())
+
+    def finish(self, *, model: str, origin: str, ended: bool) -> ModelReply:
+        """The reply.
+
+        Args:
+            model: Stamped on the message, as is `origin`.
+            origin: See `Message`.
+            ended: The wire said that this was all: `[DONE]`, or a whole JSON document.
+
+        Raises:
+            ConnectionFailedError: Neither the model nor the wire said that this was all.
+            MalformedReplyError: There is no answer in it.
+        """
+        if not self._seen:
+            if ended:
+                raise MalformedReplyError("the reply holds no choices")
+            raise ConnectionFailedError("the stream ended before the answer began")
+        if not ended and not self.complete:
+            raise ConnectionFailedError("the stream was cut off in the middle of the answer")
+        if self.finish_reason == "error":  # OpenRouter
+            raise ServerError("the provider stopped with an error")
+        for kind in self._halves:
+            (self._text if kind == "text" else self._thinking).append("\ufffd")
+        calls = _tool_calls(self._calls, str(self._facts.get("id", "")))
+        blocks: list[ContentBlock] = []
+        if any(self._thinking):
+            blocks.append(ThinkingBlock("".join(self._thinking)))
+        if any(self._text):
+            blocks.append(TextBlock("".join(self._text), tuple(self._annotations) or None))
+        blocks += calls
+        stop = STOP_REASONS.get(self.finish_reason or "", "end_turn")
+        if self._refused:
+            stop = "refusal"
+        elif calls and stop == "end_turn":  # several servers say `stop` beside calls
+            stop = "tool_use"
+        elif stop == "tool_use" and not calls:
+            stop = "end_turn"
+        return ModelReply(
+            Message("assistant", tuple(blocks), model=model, origin=origin),
+            stop,
+            usage_of(self._raw_usage),
+            self._facts | {"finish_reason": self.finish_reason},
+        )
+
+
+def usage_of(raw: dict[str, Any]) -> Usage:
+    """Tokens in our meaning: input without what the cache gave or took, output with the reasoning."""
+    prompt, completion, total = (_count(raw, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
+    inside = raw.get("prompt_tokens_details")
+    inside = inside if isinstance(inside, dict) else {}
+    # Together and DeepSeek count outside of the details.
+    cached = (
+        _count(inside, "cached_tokens")
+        or _count(raw, "cached_tokens")
+        or _count(raw, "prompt_cache_hit_tokens")
+    )
+    written = _count(inside, "cache_write_tokens")
+    outside = raw.get("completion_tokens_details")
+    reasoning = _count(outside if isinstance(outside, dict) else {}, "reasoning_tokens")
+    if reasoning and total == prompt + completion + reasoning:  # xAI counts it beside the completion
+        completion += reasoning
+    return Usage(max(prompt - cached - written, 0), completion, cached, written)
+
+
+def _count(raw: dict[str, Any], key: str) -> int:
+    value = raw.get(key)
+    return int(value) if isinstance(value, int | float) and value > 0 else 0
+
+
+def _tool_calls(calls: Sequence[_Call], reply_id: str) -> list[ToolCall]:
+    """The calls with ids that are unique in the reply, made up where the server gave none."""
+    found: list[ToolCall] = []
+    taken: set[str] = set()
+    for position, call in enumerate(calls):
+        raw = "".join(call.arguments)
+        name = call.id or f"call_{reply_id or uuid4().hex}_{position}"
+        if name in taken:
+            name = f"{name}_{position}"
+        taken.add(name)
+        arguments = object_from(raw)
+        if arguments is None:
+            found.append(ToolCall(name, call.name, {}, invalid=mend(raw)))
+        else:
+            found.append(ToolCall(name, call.name, arguments))
+    return found

@@ -1,0 +1,328 @@
+"""One request and its reply: prepared addresses, timeouts, and bodies read as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from alloy_actors.errors import (
+    ConfigError,
+    ConnectionFailedError,
+    MalformedReplyError,
+    ProviderError,
+    ProviderTimeoutError,
+)
+from alloy_actors.providers._http.errors import translated
+from alloy_actors.providers._http.session import shared
+from alloy_actors.providers._http.surroundings import proxy_for, ssl_context
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    import aiohttp
+    import httpx
+
+    from alloy_actors.deadline import Deadline
+
+T = TypeVar("T")
+
+PIECE = 64 * 1024
+LARGE_BODY = 1024 * 1024  # aiohttp warns of a larger one in one piece
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds; the request's deadline bounds each of them."""
+
+    connect: float = 10.0
+    first_byte: float = 600.0  # until the response's headers; a plain reply begins when the model is done
+    idle: float = 60.0  # between two pieces of a body
+
+
+class Endpoint:
+    """One address to post to: prepared once, used for every request.
+
+    Making it imports aiohttp, so that the loop does not stand still for that later.
+
+    Args:
+        url: Absolute, without user name and password.
+        client: The caller's own `httpx.AsyncClient`, or None for the shared session.
+        timeouts: Of each request.
+        max_reply: Bytes of a response body, decompressed; more is an error.
+    """
+
+    def __init__(self, url: str, client: object = None, *, timeouts: Timeouts, max_reply: int) -> None:
+        parts = urlsplit(url)
+        self.where = parts.netloc
+        self.timeouts = timeouts
+        self.max_reply = max_reply
+        self._url = url
+        self._client = _checked_client(client)
+        self._options: dict[str, Any] = {}
+        if self._client is None:
+            import aiohttp
+            import yarl
+
+            self._options = {
+                "url": yarl.URL(url),
+                "timeout": aiohttp.ClientTimeout(total=None, connect=timeouts.connect),
+                "allow_redirects": False,
+            }
+            if parts.scheme == "https":
+                self._options["ssl"] = ssl_context()
+            proxy = proxy_for(parts.scheme, parts.hostname or "", parts.port)
+            if proxy is not None:
+                self._options |= {"proxy": yarl.URL(proxy.url), "proxy_headers": proxy.headers}
+
+    async def post(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadline: Deadline,
+        consume: Callable[[Reply], Awaitable[T]],
+    ) -> T:
+        """Post `body` and return what `consume` makes of the reply; then the connection is pooled, or closed.
+
+        Args:
+            headers: All of them: nothing is added but host and content-length.
+            body: JSON, encoded.
+            deadline: Ends the exchange with a ProviderTimeoutError, wherever it is.
+            consume: Reads the reply; a body it does not read to the end costs the connection.
+
+        Raises:
+            ProviderTimeoutError: No connection, no header, or no next byte in time.
+            ConnectionFailedError: Refused, unresolved, TLS, reset, cut.
+            MalformedReplyError: Not HTTP, or larger than `max_reply`.
+            asyncio.CancelledError: The socket is closed by then.
+        """
+        progress = _Progress(self, deadline)
+        if deadline.expired:
+            raise progress.timed_out()
+        session = shared() if self._client is None else None
+        try:
+            # One guard for all: the deadline, the first byte and idle times (aiohttp's own read timeout sets a
+            # timer for every piece of a body).
+            async with asyncio.timeout(deadline.within(self.timeouts.first_byte)) as guard:
+                progress.guard = guard
+                with session.in_flight(guard) if session is not None else nullcontext():
+                    client = session.client if session is not None else None
+                    reply = await self._send(client, headers, body, progress)
+                    try:
+                        return await consume(reply)
+                    finally:
+                        await reply.aclose()
+        except TimeoutError as exc:
+            if isinstance(exc, ProviderError) or not progress.guard.expired():
+                raise
+        if session is not None and session.closing:
+            raise ConnectionFailedError("the connections are being closed: the runtime shuts down")
+        raise progress.timed_out()
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession | None,
+        headers: Mapping[str, str],
+        body: bytes,
+        progress: _Progress,
+    ) -> Reply:
+        try:
+            if session is None:
+                return _HttpxReply(self, progress, await self._by_client(headers, body))
+            data = body if len(body) <= LARGE_BODY else io.BytesIO(body)
+            return _AiohttpReply(
+                self, progress, await session.post(data=data, headers=headers, **self._options)
+            )
+        except Exception as exc:
+            failure = translated(exc, self.where)
+            if failure is None:
+                raise
+        raise failure  # out here, so that the library's error is not kept as its context
+
+    async def _by_client(self, headers: Mapping[str, str], body: bytes) -> httpx.Response:
+        import httpx
+
+        client = self._client
+        assert client is not None
+        if client.is_closed:
+            raise ConfigError("http_client is closed: keep it open as long as its provider is used")
+        content: bytes | AsyncIterator[bytes] = body
+        if len(body) > LARGE_BODY:
+            content = _pieces(body)
+            headers = {**headers, "content-length": str(len(body))}
+        request = client.build_request(
+            "POST",
+            self._url,
+            headers=headers,
+            content=content,
+            timeout=httpx.Timeout(None, connect=self.timeouts.connect),
+        )
+        return await client.send(request, stream=True)
+
+
+class _Progress:
+    """How far an exchange has come: what to say when its time is up."""
+
+    __slots__ = ("answered", "deadline", "endpoint", "guard")
+
+    def __init__(self, endpoint: Endpoint, deadline: Deadline) -> None:
+        self.endpoint = endpoint
+        self.deadline = deadline
+        self.answered = False
+        self.guard: asyncio.Timeout
+
+    def timed_out(self) -> ProviderTimeoutError:
+        where, limits = self.endpoint.where, self.endpoint.timeouts
+        if self.deadline.expired:
+            return ProviderTimeoutError(f"the time of the request was up before {where} had answered")
+        if self.answered:
+            return ProviderTimeoutError(f"{where} sent nothing more for {limits.idle:g} s")
+        return ProviderTimeoutError(f"{where} did not begin to answer within {limits.first_byte:g} s")
+
+
+class Reply:
+    """A response whose body is still to be read."""
+
+    __slots__ = ("_endpoint", "_idle", "_progress", "_read", "_time", "_touched", "status")
+
+    def __init__(self, endpoint: Endpoint, progress: _Progress, status: int) -> None:
+        self.status = status
+        self._endpoint = endpoint
+        self._progress = progress
+        self._read = 0
+        self._idle = endpoint.timeouts.idle
+        self._time = asyncio.get_running_loop().time
+        progress.answered = True
+        self._touch(self._time())
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, by its name in any case."""
+        raise NotImplementedError
+
+    async def chunk(self) -> bytes:
+        """What has arrived since the last call, at least one byte; b"" at the end."""
+        try:
+            piece = await self._next()
+        except Exception as exc:
+            failure = translated(exc, self._endpoint.where)
+            if failure is None:
+                raise
+        else:
+            self._read += len(piece)
+            if self._read > self._endpoint.max_reply:
+                limit = self._endpoint.max_reply
+                raise MalformedReplyError(f"the reply of {self._endpoint.where} is longer than {limit} bytes")
+            now = self._time()
+            if now - self._touched > self._idle / 20:  # moving the timer costs more than a small chunk
+                self._touch(now)
+            return piece
+        raise failure
+
+    async def chunk_within(self, seconds: float) -> bytes:
+        """Like `chunk`, but a failure and the time being up are b"" too: what is left is not needed."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.chunk()
+        except (TimeoutError, ProviderError):
+            return b""
+
+    async def body(self, limit: int | None = None) -> bytes:
+        """The whole body, or its first `limit` bytes and a little more."""
+        pieces: list[bytes] = []
+        size = 0
+        while (limit is None or size < limit) and (piece := await self.chunk()):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
+
+    async def drain(self, seconds: float) -> None:
+        """Read on to the end, briefly: a body left before it costs the connection."""
+        until = self._time() + seconds
+        while (left := until - self._time()) > 0:
+            if not await self.chunk_within(left):
+                return
+
+    async def aclose(self) -> None:
+        """Pool the connection if the body was read to its end, else close it."""
+        raise NotImplementedError
+
+    async def _next(self) -> bytes:
+        raise NotImplementedError
+
+    def _touch(self, now: float) -> None:
+        """Set the guard to the idle limit; a twentieth more, because it is moved only that often."""
+        self._touched = now
+        self._progress.guard.reschedule(now + min(self._idle * 1.05, self._progress.deadline.remaining()))
+
+
+class _AiohttpReply(Reply):
+    __slots__ = ("_content", "_response")
+
+    def __init__(self, endpoint: Endpoint, progress: _Progress, response: aiohttp.ClientResponse) -> None:
+        super().__init__(endpoint, progress, response.status)
+        self._response = response
+        self._content = response.content
+
+    def header(self, name: str) -> str | None:
+        value: str | None = self._response.headers.get(name)
+        return value
+
+    async def drain(self, seconds: float) -> None:
+        if not self._content.at_eof():
+            await super().drain(seconds)
+
+    async def aclose(self) -> None:
+        self._response.close()  # at the end of the body the connection went back to the pool by itself
+
+    async def _next(self) -> bytes:
+        return await self._content.readany()
+
+
+class _HttpxReply(Reply):
+    __slots__ = ("_chunks", "_response")
+
+    def __init__(self, endpoint: Endpoint, progress: _Progress, response: httpx.Response) -> None:
+        super().__init__(endpoint, progress, response.status_code)
+        self._response = response
+        self._chunks: Any = response.aiter_bytes()
+
+    def header(self, name: str) -> str | None:
+        value: str | None = self._response.headers.get(name)
+        return value
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+        await self._response.aclose()
+
+    async def _next(self) -> bytes:
+        while True:  # an empty piece is not the end
+            piece: bytes | None = await anext(self._chunks, None)
+            if piece is None:
+                return b""
+            if piece:
+                return piece
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
+
+
+def _checked_client(client: object) -> httpx.AsyncClient | None:
+    if client is None:
+        return None
+    library = sys.modules.get("httpx")  # whoever has a client of it has imported it
+    if library is not None:
+        if isinstance(client, library.AsyncClient):
+            checked: httpx.AsyncClient = client
+            if checked.is_closed:
+                raise ConfigError("http_client is closed already")
+            return checked
+        if isinstance(client, library.Client):
+            raise ConfigError("http_client is a sync httpx.Client: pass an httpx.AsyncClient")
+    kind = f"{type(client).__module__}.{type(client).__qualname__}"
+    raise ConfigError(f"http_client must be an httpx.AsyncClient, not {kind}")

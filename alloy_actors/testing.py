@@ -1,0 +1,293 @@
+"""A model that says what the test wants: no network, no key, no time lost.
+
+    provider = ScriptedProvider(["hello", tool_call("add", a=1, b=2), "3"])
+    agent = Agent.start(provider=provider, tools=[add])
+    ...
+    assert provider.requests[-1].messages[-1].content[0].content == "3"
+
+A script is a list of steps, one per request: a string (the answer), a `ToolCall` or several, a list of both, a
+`ModelReply`, an exception (raised), or what `reply`, `error`, `hang`, `cut` and `held` make. A function of the
+request, sync or async, may decide instead. Everything here may be used from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from alloy_actors.content import Message, TextBlock, ThinkingBlock, ToolCall, Usage
+from alloy_actors.errors import ConnectionFailedError, InvalidRequestError, ProviderError
+from alloy_actors.provider import Delta, ModelReply
+
+if TYPE_CHECKING:
+    from alloy_actors.content import StopReason
+    from alloy_actors.provider import ModelRequest, OnDeltas
+
+__all__ = [
+    "Cut",
+    "Gate",
+    "Hang",
+    "Held",
+    "ScriptedProvider",
+    "cut",
+    "error",
+    "hang",
+    "held",
+    "reply",
+    "text",
+    "thinking",
+    "tool_call",
+    "tool_calls",
+]
+
+USAGE = Usage(input_tokens=10, output_tokens=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Never answers; ends when the request is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Says `text` word by word, then the connection fails; without a listener nothing was said."""
+
+    text: str
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Waits for `gate`, then does `step`."""
+
+    gate: Gate
+    step: Step
+
+
+Block: TypeAlias = str | TextBlock | ThinkingBlock | ToolCall
+Step: TypeAlias = Block | Iterable[Block] | ModelReply | BaseException | Hang | Cut | Held
+Answer: TypeAlias = "Callable[[ModelRequest], Step | Awaitable[Step]]"
+
+
+class Gate:
+    """Holds requests until the test lets them go.
+
+    `release()` opens it for good; `arrived(n)` waits until n requests stand (or stood) before it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._open = False
+        self._arrivals = 0
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    def release(self) -> None:
+        """Let every request through, those to come included."""
+        with self._changed:
+            self._open = True
+            waiting, self._waiting = self._waiting, []
+        for loop, future in waiting:
+            try:
+                loop.call_soon_threadsafe(_resolve, future)
+            except RuntimeError:
+                pass  # that loop is closed, and nobody waits on it any more
+
+    def arrived(self, requests: int = 1, timeout: float = 5.0) -> None:
+        """Block until so many requests have come; for a test's own thread, not for the loop.
+
+        Raises:
+            TimeoutError: They have not, within `timeout` seconds.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._arrivals >= requests, timeout):
+                raise TimeoutError(
+                    f"{self._arrivals} of {requests} requests reached the gate within {timeout:g} s"
+                )
+
+    async def wait(self) -> None:
+        """Wait, on any loop, until the gate is open."""
+        loop = asyncio.get_running_loop()
+        with self._changed:
+            self._arrivals += 1
+            self._changed.notify_all()
+            if self._open:
+                return
+            future: asyncio.Future[None] = loop.create_future()
+            self._waiting.append((loop, future))
+        await future
+
+
+def text(content: str) -> ModelReply:
+    """An answer."""
+    return reply(content)
+
+
+def thinking(thought: str, answer: str = "") -> ModelReply:
+    """A thought, and an answer after it."""
+    return reply(ThinkingBlock(thought), *([answer] if answer else []))
+
+
+def tool_call(name: str, /, **arguments: Any) -> ToolCall:
+    """A call of the tool `name`; its id is given when it is played (`call_1`, `call_2` ... of a provider)."""
+    return ToolCall("", name, arguments)
+
+
+def tool_calls(*calls: ToolCall) -> ModelReply:
+    """An answer of several calls at once."""
+    return reply(*calls)
+
+
+def reply(
+    *blocks: Block,
+    stop_reason: StopReason | None = None,
+    usage: Usage = USAGE,
+    metadata: dict[str, Any] | None = None,
+) -> ModelReply:
+    """An answer made of blocks (a string is text); the stop reason follows from them unless it is given."""
+    content = tuple(TextBlock(block) if isinstance(block, str) else block for block in blocks)
+    calls = any(isinstance(block, ToolCall) for block in content)
+    reason = stop_reason or ("tool_use" if calls else "end_turn")
+    return ModelReply(Message("assistant", content), reason, usage, metadata or {})
+
+
+def error(
+    kind: type[ProviderError] = ProviderError, message: str = "scripted", **facts: Any
+) -> ProviderError:
+    """A failure: `error(RateLimitError, retry_after=2.0)`."""
+    return kind(message, **facts)
+
+
+def hang() -> Hang:
+    """No answer at all."""
+    return Hang()
+
+
+def cut(content: str, failure: ProviderError | None = None) -> Cut:
+    """An answer that breaks off after `content`."""
+    return Cut(content, failure or ConnectionFailedError("the scripted stream was cut off"))
+
+
+def held(gate: Gate, step: Step) -> Held:
+    """`step`, once `gate` is open."""
+    return Held(gate, step)
+
+
+class ScriptedProvider:
+    """A provider that plays a script; may be shared by agents, which then take its steps in the order they ask.
+
+    Args:
+        script: Steps (see the module), or one string as the only answer, or a function of the request.
+        model: What it calls itself.
+        usage: Of each answer that brings none of its own.
+    """
+
+    def __init__(
+        self, script: Iterable[Step] | str | Answer = (), *, model: str = "scripted", usage: Usage = USAGE
+    ) -> None:
+        self._answer = script if callable(script) else None
+        self._steps: list[Step] = []
+        if not callable(script):
+            self._steps = [script] if isinstance(script, str) else list(script)
+        self._model = model
+        self._usage = usage
+        self._lock = threading.Lock()
+        self._requests: list[ModelRequest] = []
+        self._calls = 0  # ids given so far
+
+    @property
+    def model(self) -> str:
+        """The name it was given."""
+        return self._model
+
+    @property
+    def requests(self) -> tuple[ModelRequest, ...]:
+        """What it was asked so far, in order."""
+        with self._lock:
+            return tuple(self._requests)
+
+    @property
+    def remaining(self) -> int:
+        """Steps not played yet."""
+        with self._lock:
+            return max(len(self._steps) - len(self._requests), 0)
+
+    def __repr__(self) -> str:
+        return f"ScriptedProvider(model={self._model!r}, remaining={self.remaining})"
+
+    async def complete(self, request: ModelRequest, on_deltas: OnDeltas | None = None) -> ModelReply:
+        """Play the next step; text is streamed word by word when somebody listens.
+
+        Raises:
+            InvalidRequestError: The script has run out.
+        """
+        with self._lock:
+            self._requests.append(request)
+            number = len(self._requests)
+        if self._answer is not None:
+            made = self._answer(request)
+            step: Step = await made if isawaitable(made) else made
+        elif number <= len(self._steps):
+            step = self._steps[number - 1]
+        else:
+            raise InvalidRequestError(
+                f"the script has run out: it has {len(self._steps)} steps, and this is request {number}"
+            )
+        return await self._play(step, on_deltas)
+
+    async def _play(self, step: Step, on_deltas: OnDeltas | None) -> ModelReply:
+        while isinstance(step, Held):
+            await step.gate.wait()
+            step = step.step
+        if isinstance(step, BaseException):
+            raise step
+        if isinstance(step, Hang):
+            await asyncio.get_running_loop().create_future()
+        if isinstance(step, Cut):
+            await _stream([Delta("text", word) for word in _words(step.text)], on_deltas)
+            raise step.error
+        answer = self._reply(step)
+        deltas: list[Delta] = []
+        for block in answer.message.blocks:
+            if isinstance(block, TextBlock):
+                deltas += (Delta("text", word) for word in _words(block.text))
+            elif isinstance(block, ThinkingBlock):
+                deltas += (Delta("thinking", word) for word in _words(block.thinking))
+        await _stream(deltas, on_deltas)
+        return answer
+
+    def _reply(self, step: Any) -> ModelReply:
+        if isinstance(step, str | TextBlock | ThinkingBlock | ToolCall):
+            step = (step,)
+        if not isinstance(step, ModelReply):
+            step = reply(*step, usage=self._usage)
+        blocks = tuple(self._numbered(block) for block in step.message.blocks)
+        message = Message("assistant", blocks, model=self._model, origin=step.message.origin)
+        return ModelReply(message, step.stop_reason, step.usage, step.metadata)
+
+    def _numbered(self, block: Any) -> Any:
+        if not isinstance(block, ToolCall) or block.id:
+            return block
+        with self._lock:
+            self._calls += 1
+            return ToolCall(f"call_{self._calls}", block.name, block.input, block.invalid)
+
+
+async def _stream(deltas: list[Delta], on_deltas: OnDeltas | None) -> None:
+    for delta in deltas if on_deltas is not None else ():
+        assert on_deltas is not None
+        on_deltas([delta])
+        await asyncio.sleep(0)
+
+
+def _words(content: str) -> list[str]:
+    return re.findall(r"\s*\S+\s*|\s+", content)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
