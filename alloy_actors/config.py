@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, InstanceOf, ValidationError
 from pydantic.dataclasses import dataclass
 
-from alloy_actors.content import Message, Usage
+from alloy_actors.content import NO_USAGE, Message, Usage
 from alloy_actors.errors import ConfigError
 from alloy_actors.tooldef import Tool, toolbox
 
@@ -42,9 +42,9 @@ class RunConfig:
     """
 
     provider: Any
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[InstanceOf[Tool], ...] = ()
     system_prompt: str = ""
-    messages: tuple[Message, ...] = ()
+    messages: tuple[InstanceOf[Message], ...] = ()
     max_turns: Positive = 25
     timeout: Seconds = 120.0
     tool_timeout: Seconds = 60.0
@@ -60,14 +60,12 @@ class AgentConfig(RunConfig):
     """The options of an agent.
 
     Args:
-        name: Unique in its system; made up when it is None.
         usage: What the conversation has used so far (a session brings it along).
         max_pending: Requests that may wait behind the running one.
         result_ttl: Seconds a finished result stays readable by its request id.
     """
 
-    name: str | None = None
-    usage: Usage = Usage()
+    usage: InstanceOf[Usage] = NO_USAGE
     max_pending: Count = 64
     result_ttl: Seconds = 3600.0
 
@@ -93,13 +91,14 @@ class SystemConfig:
 C = TypeVar("C", RunConfig, AgentConfig, SystemConfig)
 
 
-def make_config(cls: type[C], options: Mapping[str, Any], *, where: str) -> C:
+def make_config(cls: type[C], options: Mapping[str, Any], *, where: str, also: tuple[str, ...] = ()) -> C:
     """Check flat options.
 
     Args:
         cls: Which options there are.
         options: As the user wrote them.
         where: The call they were given to, for the message.
+        also: Names that the call itself takes; only for the message.
 
     Raises:
         ConfigError: Naming the option, what is wrong with it, and for an unknown one the valid names.
@@ -107,6 +106,7 @@ def make_config(cls: type[C], options: Mapping[str, Any], *, where: str) -> C:
     valid = [item.name for item in fields(cls)]
     for name in options:
         if name not in valid:
+            valid += also
             near = difflib.get_close_matches(name, valid, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             msg = f"{where}: unknown option {name!r}{hint}; valid options: {', '.join(sorted(valid))}"

@@ -158,7 +158,7 @@ class Run:
             self._on_deltas(_deltas_of(reply))
         self._partial.clear()
         self._reply = reply
-                self._thinking = reply.message.thinking or self._thinking
+        self._thinking = reply.message.thinking or self._thinking
         await self._record(Replied(spec.request_id, reply.message, reply.stop_reason, reply.usage))
         return reply
 

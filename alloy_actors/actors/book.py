@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import structlog
 
 from alloy_actors.errors import AgentDownError, ConfigError, QueueFullError
-from alloy_actors.journal import Accepted, Journal, Record, Withdrawn
+from alloy_actors.journal import Accepted, Journal, Record, Seeded, Withdrawn
 
 if TYPE_CHECKING:
     import contextvars
 
-    from alloy_actors.content import Message
+    from alloy_actors.content import Message, Usage
     from alloy_actors.journal import Store
     from alloy_actors.result import Result
     from alloy_actors.turn import OnEvents
@@ -124,6 +124,10 @@ class RequestBook:
         self._finished: dict[str, Request] = {}  # oldest first
         self._running: Request | None = None
         self._closed: str | None = None  # why nothing is accepted
+
+    def seed(self, messages: tuple[Message, ...], usage: Usage) -> None:
+        """Begin the log with a conversation; before the first request, and only where there is no log yet."""
+        self._append((Seeded(messages, usage),), _log_failure)
 
     def begin_incarnation(self) -> Journal:
         """A journal for a new incarnation; the ones before it can write no more."""
@@ -276,6 +280,10 @@ class RequestBook:
         with self._lock:
             if callback in request._callbacks:  # noqa: SLF001
                 request._callbacks.remove(callback)  # noqa: SLF001
+
+    def why_closed(self) -> str | None:
+        """Why nothing is accepted; None when requests are."""
+        return self._closed
 
     def running(self) -> Request | None:
         """The request whose run is on."""

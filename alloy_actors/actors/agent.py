@@ -1,0 +1,253 @@
+"""The agent's actor: sole owner of the conversation, one message at a time, never blocking.
+
+It takes requests from its book one by one, lets a run carry each on the loop thread, and meanwhile answers
+everything else at once. When it crashes, the next incarnation reads the journal and closes what was in flight.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pykka import ActorDeadError
+
+from alloy_actors.actors import messages as msg
+from alloy_actors.actors.book import Control
+from alloy_actors.actors.entry import Health, RunHandle
+from alloy_actors.actors.guard import CHAIN
+from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.conversation import Conversation
+from alloy_actors.errors import AlloyError, BusyError, CrashError, FencedError
+from alloy_actors.journal import ModelChanged, RunEnded, Seeded
+from alloy_actors.result import Result
+from alloy_actors.session import Session
+from alloy_actors.turn import Run, RunSpec
+from supervisors.reasons import Crash
+from supervisors.runtime import PooledActor
+
+if TYPE_CHECKING:
+    from pykka import ActorRef
+
+    from alloy_actors.actors.book import Request
+    from alloy_actors.actors.entry import AgentEntry
+    from alloy_actors.journal import Journal
+
+log = structlog.get_logger("alloy_actors")
+
+
+class DrillError(Exception):
+    """What `agent.crash()` raises inside the actor."""
+
+
+class AgentActor(PooledActor):
+    """See the module. Everything but the conversation is in the entry, which outlives the actor."""
+
+    def __init__(self, entry: AgentEntry) -> None:
+        super().__init__()
+        self._entry = entry
+        self._conversation = Conversation()
+        self._journal: Journal | None = None
+        self._request: Request | None = None  # whose run is on
+
+    def on_start(self) -> None:
+        # Nothing slow here: a supervisor waits for it. Nobody else knows the actor yet, so this is the first message.
+        self.actor_ref.tell(msg.RESTORE)
+
+    def on_receive(self, message: Any) -> Any:
+        match message:
+            case msg.Wake():
+                self._take_next()
+            case msg.RunDone():
+                self._run_done(message)
+            case msg.RunCrashed():
+                raise message.bug
+            case msg.Restore():
+                self._restore()
+            case msg.GetMessages():
+                return self._messages()
+            case msg.GetUsage():
+                return self._conversation.usage
+            case msg.GetHealth():
+                return self._health()
+            case msg.GetSession():
+                return self._session()
+            case msg.SetModel():
+                self._set_model(message)
+            case msg.Reset():
+                self._reset()
+            case msg.CrashNow():
+                raise DrillError(message.reason or "crashed on purpose")
+            case _:
+                log.warning("unexpected_message", agent=self._entry.name, message=type(message).__name__)
+        return None
+
+    def on_stop(self) -> None:
+        if (run := self._entry.run) is not None:
+            run.cancel("the agent was stopped")
+
+    def on_failure(self, *_error: object) -> None:
+        if (run := self._entry.run) is not None:
+            run.abandon()
+
+    # -- coming up ---------------------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        entry = self._entry
+        if entry.run is not None:  # of an incarnation that could not say goodbye
+            entry.run.abandon()
+            entry.run = None
+        self._journal = journal = entry.book.begin_incarnation()
+        self._conversation.replay(entry.store.load(entry.agent_id))
+        if self._conversation.running is not None:
+            self._close_interrupted(journal, self._conversation.running)
+        entry.up(self.actor_ref)
+        self._take_next()
+
+    def _close_interrupted(self, journal: Journal, request_id: str) -> None:
+        """A run was on when the last incarnation ended: its request ends here, with status "error"."""
+        entry, conversation = self._entry, self._conversation
+        closing = conversation.closing(request_id, "the agent crashed and was restarted")
+        ended = RunEnded(request_id, "error")
+        records = (closing, ended) if closing is not None else (ended,)
+        last = entry.last_exit
+        error = CrashError("the agent crashed during this request; its conversation was kept")
+        error.__cause__ = last.exception if isinstance(last, Crash) else None
+        for record in records:
+            conversation.apply(record)
+        result = Result(
+            request_id=request_id,
+            status="error",
+            error=error,
+            messages=tuple(conversation.messages),
+            usage=conversation.run_usage,
+            turns=conversation.turns,
+        )
+
+        def told(failure: Exception | None) -> None:
+            if failure is None:
+                entry.book.finish(request_id, result)
+            else:
+                log.error("append_failed", agent=entry.name, exc_info=failure)
+
+        journal.store.append(journal.agent_id, journal.token, records, told)
+
+    # -- runs --------------------------------------------------------------------------------------------------
+
+    def _take_next(self) -> None:
+        while self._request is None and self._journal is not None:
+            item = self._entry.book.take()
+            if item is None:
+                return
+            if isinstance(item, Control):
+                self.on_receive(item.message)
+            else:
+                self._begin(item)
+
+    def _begin(self, request: Request) -> None:
+        entry = self._entry
+        assert self._journal is not None
+        assert request.context is not None
+        self._request = request
+        spec = RunSpec(
+            request.id, entry.name, request.message, entry.config, entry.provider, request.on_events
+        )
+        run = Run(spec, self._conversation.fork(), self._journal, entry.runner)
+        context = request.context
+        context.run(CHAIN.set, (*request.chain, entry))
+        handle = RunHandle(request.id, run)
+        handle.task = loop_thread().start(partial(_carry, run, entry, self.actor_ref), context)
+        entry.run = handle
+        entry.book.began(request, handle.cancel)
+
+    def _run_done(self, message: msg.RunDone) -> None:
+        if self._request is None or self._request.id != message.request_id:
+            return  # of a run this incarnation did not begin
+        self._conversation = message.conversation
+        self._request = None
+        self._entry.run = None
+        self._take_next()
+
+    # -- answers -----------------------------------------------------------------------------------------------
+
+    def _messages(self) -> tuple[Any, ...]:
+        """The history; during a run with the message that triggered it, without what it has come to so far."""
+        history = tuple(self._conversation.messages)
+        return history if self._request is None else (*history, self._request.message)
+
+    def _health(self) -> Health:
+        return self._entry.health(
+            status="idle" if self._request is None else "running",
+            turns=self._conversation.turns,
+            message_count=len(self._messages()),
+            usage=self._conversation.usage,
+        )
+
+    def _session(self) -> Session:
+        entry = self._entry
+        status = "idle" if self._request is None else "running"
+        return Session(
+            id=entry.agent_id,
+            messages=tuple(self._conversation.messages),
+            usage=self._conversation.usage,
+            metadata={"name": entry.name, "model": entry.provider.model, "status": status},
+            created_at=entry.created_at,
+        )
+
+    def _set_model(self, message: msg.SetModel) -> None:
+        self._refuse_while_busy("set_model")
+        self._note(ModelChanged(message.provider.model))
+        self._entry.provider = message.provider
+
+    def _reset(self) -> None:
+        self._refuse_while_busy("reset")
+        base = Seeded((), self._conversation.usage)
+        self._conversation.apply(base)
+        self._entry.book.compact((base,), self._fail_on_error)
+
+    def _refuse_while_busy(self, call: str) -> None:
+        if self._request is not None:
+            text = (
+                f"agent {self._entry.name!r} is in run {self._request.id!r}: "
+                f"wait for it, cancel_request() it, or call {call}(..., when_idle=True)"
+            )
+            raise BusyError(text)
+
+    def _note(self, record: ModelChanged) -> None:
+        """Record something that is no part of a run."""
+        assert self._journal is not None
+        self._journal.store.append(
+            self._journal.agent_id, self._journal.token, (record,), self._fail_on_error
+        )
+        self._conversation.apply(record)
+
+    def _fail_on_error(self, error: Exception | None) -> None:
+        if error is not None:
+            # The store's word may come on its own thread: let the actor fail in its own.
+            self.actor_ref.tell(msg.RunCrashed("", error))
+
+
+async def _carry(run: Run, entry: AgentEntry, actor: ActorRef[AgentActor]) -> None:
+    """A run and what becomes of it. Holds no actor, only its ref, so that a dead one is let go."""
+    request_id = run.spec.request_id
+    try:
+        result = await run.execute()
+    except FencedError:
+        return  # a newer incarnation has the conversation, and closes it
+    except AlloyError as failure:
+        bug: Exception = failure
+    except Exception as error:
+        bug = error
+    else:
+        # In this order: who has the result finds it in messages() as well.
+        _tell(actor, msg.RunDone(request_id, run.conversation))
+        entry.book.finish(request_id, result)
+        return
+    _tell(actor, msg.RunCrashed(request_id, bug))
+
+
+def _tell(actor: ActorRef[AgentActor], message: msg.RunDone | msg.RunCrashed) -> None:
+    try:
+        actor.tell(message)
+    except ActorDeadError:
+        pass  # it ended meanwhile: the next incarnation has the journal

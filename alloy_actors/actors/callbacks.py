@@ -1,0 +1,104 @@
+"""Where callbacks of users run: off the loop and off the agents' threads, in order per agent."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pykka import ActorDeadError
+
+from alloy_actors.actors.loop_thread import loop_thread
+from supervisors.runtime import PooledActor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pykka import ActorRef
+
+    from alloy_actors.result import Result
+
+log = structlog.get_logger("alloy_actors")
+
+
+class CallbackActor(PooledActor):
+    """Calls what it is told, one at a time; a callback that raises is logged and harms nothing."""
+
+    dispatcher = "callbacks"
+
+    def on_receive(self, message: tuple[Callable[[Any], object], Any]) -> None:
+        call(*message)
+
+
+class Callbacks:
+    """The callbacks of one agent; its actor is started by the first one.
+
+    `submit` may be called from any thread and never blocks.
+    """
+
+    __slots__ = ("_lock", "_ref")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ref: ActorRef[CallbackActor] | None = None
+
+    def submit(self, callback: Callable[[Any], object], value: object) -> None:
+        """Call `callback(value)` after the callbacks submitted before."""
+        with self._lock:
+            if self._ref is None or not self._ref.is_alive():
+                self._ref = CallbackActor.start()
+            self._ref.tell((callback, value))
+
+    def drain(self, timeout: float) -> bool:
+        """Wait for the callbacks submitted so far and end the actor; False when some are still on."""
+        with self._lock:
+            ref, self._ref = self._ref, None
+        if ref is None:
+            return True
+        try:
+            ref.stop(timeout=timeout)
+        except TimeoutError:
+            return False
+        except ActorDeadError:
+            pass
+        return True
+
+
+def deliver_to(
+    on_result: Callable[[Result], object], callbacks: Callbacks, loop: asyncio.AbstractEventLoop | None
+) -> Callable[[Result], None]:
+    """How a result reaches the callback given to `send_message`.
+
+    Args:
+        on_result: A plain function runs on the callback pool; an async one on `loop`.
+        callbacks: The agent's.
+        loop: The loop that called `send_message`; None (or a loop that is closed by then) is the runtime's.
+    """
+    if not inspect.iscoroutinefunction(on_result):
+        return lambda result: callbacks.submit(on_result, result)
+
+    async def run(result: Result) -> None:
+        try:
+            await on_result(result)
+        except Exception:
+            log.exception("callback_failed", callback=_name_of(on_result))
+
+    def deliver(result: Result) -> None:
+        target = loop if loop is not None and not loop.is_closed() else loop_thread().loop
+        asyncio.run_coroutine_threadsafe(run(result), target)
+
+    return deliver
+
+
+def call(callback: Callable[[Any], object], value: object) -> None:
+    """Call a user's callback; what it raises is logged."""
+    try:
+        callback(value)
+    except Exception:
+        log.exception("callback_failed", callback=_name_of(callback))
+
+
+def _name_of(callback: object) -> str:
+    return getattr(callback, "__qualname__", repr(callback))

@@ -1,0 +1,329 @@
+"""What the runtime knows of one agent, across all incarnations of its actor.
+
+The actor owns the conversation; everything that must outlive an incarnation is here: the book of requests, the
+current provider, the run that is on, and how the agent is doing. A handle (`AgentRef`) holds the entry and never
+the actor.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pykka
+from pykka import ActorDeadError
+
+from alloy_actors.actors.book import RequestBook
+from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.actors.messages import WAKE
+from alloy_actors.content import NO_USAGE, Usage
+from alloy_actors.errors import AgentDownError, AlloyError, CancelledError, CrashError
+from alloy_actors.result import Result, Status
+from supervisors.reasons import Crash
+from supervisors.runtime import PooledFuture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pykka import ActorRef
+
+    from alloy_actors.actors.book import Request
+    from alloy_actors.actors.callbacks import Callbacks
+    from alloy_actors.actors.loop_thread import Task
+    from alloy_actors.config import AgentConfig
+    from alloy_actors.content import Message
+    from alloy_actors.deadline import Deadline
+    from alloy_actors.journal import Store
+    from alloy_actors.provider import Provider
+    from alloy_actors.tool_runner import ToolRunner
+    from alloy_actors.turn import Run
+    from supervisors.reasons import ExitReason
+
+Condition: TypeAlias = Literal["starting", "up", "restarting", "parked", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an agent is doing.
+
+    Args:
+        status: "idle" or "running" while it is up; else "starting", "restarting", "parked" or "stopped".
+        model: The model that answers the next request.
+        turns: Replies in the running, else the last run.
+        message_count: Messages in the conversation.
+        usage: Tokens of all its runs.
+        uptime: Seconds since this incarnation came up; 0.0 while none is up.
+        pending_count: Requests that wait behind the running one.
+        max_pending: How many may.
+        restarts: How often it was brought back.
+        loop_lag: Seconds by which the runtime's event loop is late; 0.0 when it is at ease.
+    """
+
+    status: Literal["idle", "running", "starting", "restarting", "parked", "stopped"]
+    model: str
+    turns: int
+    message_count: int
+    usage: Usage
+    uptime: float
+    pending_count: int
+    max_pending: int
+    restarts: int
+    loop_lag: float
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is on."""
+        return self.status == "running"
+
+
+class RunHandle:
+    """A run that is on, as seen from other threads."""
+
+    __slots__ = ("_run", "request_id", "task")
+
+    def __init__(self, request_id: str, run: Run) -> None:
+        self.request_id = request_id
+        self._run = run
+        self.task: Task | None = None  # set by the one who starts it, before anyone else sees the handle
+
+    def cancel(self, why: str) -> None:
+        """End the run by its door, with status "cancelled"."""
+        self._run.why_cancelled = why
+        if self.task is not None:
+            self.task.cancel()
+
+    def abandon(self) -> None:
+        """End the run without its door: its agent's actor is gone, and the next one closes the conversation."""
+        self._run.abandoned = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+class AgentEntry:
+    """See the module. `ref`, `condition` and `run` change under the entry's lock."""
+
+    __slots__ = (
+        "_lock",
+        "_waiting",
+        "agent_id",
+        "book",
+        "callbacks",
+        "came_up_at",
+        "condition",
+        "config",
+        "created_at",
+        "last_exit",
+        "last_ref",
+        "name",
+        "pid",
+        "provider",
+        "ref",
+        "restarts",
+        "run",
+        "runner",
+        "store",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        agent_id: str,
+        config: AgentConfig,
+        store: Store,
+        runner: ToolRunner,
+        callbacks: Callbacks,
+    ) -> None:
+        self.name = name
+        self.agent_id = agent_id
+        self.config = config
+        self.provider: Provider = config.provider  # the actor's handlers change it (set_model)
+        self.store = store
+        self.runner = runner
+        self.callbacks = callbacks
+        self.book = RequestBook(agent_id, store, config.max_pending, config.result_ttl, self.wake)
+        self.condition: Condition = "starting"
+        self.ref: ActorRef[Any] | None = None
+        self.last_ref: ActorRef[Any] | None = (
+            None  # its supervisor knows a child that is away by its last ref
+        )
+        self.run: RunHandle | None = None
+        self.restarts = 0
+        self.came_up_at = 0.0
+        self.last_exit: ExitReason | None = None
+        self.created_at = datetime.now(UTC)
+        self.pid = os.getpid()
+        self._lock = threading.Lock()
+        self._waiting: list[Callable[[], None]] = []
+
+    def wake(self) -> None:
+        """Tell the actor that its book may hold something; one that comes up reads the book anyway."""
+        ref = self.ref
+        if ref is not None:
+            try:
+                ref.tell(WAKE)
+            except ActorDeadError:
+                pass  # the next incarnation, if there is one, reads the book when it starts
+
+    def check_process(self) -> None:
+        """Refuse to work in a forked child.
+
+        Raises:
+            AgentDownError: The agent lives in the parent process.
+        """
+        if self.pid != os.getpid():
+            msg = (
+                f"agent {self.name!r} lives in the process that started it; this one was forked from it: "
+                "start agents after the fork, or use the spawn start method"
+            )
+            raise AgentDownError(msg)
+
+    def up(self, ref: ActorRef[Any]) -> None:
+        """An incarnation has restored the conversation and takes requests."""
+        with self._lock:
+            self.ref = self.last_ref = ref
+            self.came_up_at = time.monotonic()
+            if self.condition == "parked":
+                self.book.reopen()
+            self.condition = "up"
+        self._notify()
+
+    def actor_ended(self, exit_: ChildExit) -> None:
+        """What the supervisor made of the actor's end; on its thread."""
+        match exit_.decision:
+            case "restart":
+                self._restarting(exit_.reason)
+            case "parked":
+                self._parked(exit_.reason)
+            case _:
+                self._stopped(exit_.reason)
+
+    def await_end(self, deadline: Deadline) -> bool:
+        """Wait until a stopped agent's last run has left by its door and all callbacks have been called."""
+        request = self.book.running()
+        if request is not None:
+            ended: PooledFuture[Result] = PooledFuture()
+            self.book.on_finished(request, ended.set)
+            try:
+                ended.get(timeout=deadline.remaining())
+            except pykka.Timeout:
+                return False
+        return self.callbacks.drain(deadline.remaining())
+
+    def _restarting(self, reason: ExitReason) -> None:
+        """The actor ended and will be brought back."""
+        self._gone("restarting", reason)
+        self.restarts += 1
+
+    def _parked(self, reason: ExitReason) -> None:
+        """The actor ended too often in a row: everyone who waits is told."""
+        self._gone("parked", reason)
+        why = (
+            f"agent {self.name!r} crashed too often and is parked (last: {_cause_of(reason)!r}); "
+            "its supervisor tries it again after a while, or stop() it and start a new one"
+        )
+        self.book.close(
+            why,
+            lambda request: self.outcome(request.id, "error", AgentDownError(why), cause=_cause_of(reason)),
+        )
+        self._notify()
+
+    def _stopped(self, reason: ExitReason) -> None:
+        """The actor ended for good. A run that is on leaves by its own door when the stop was orderly."""
+        self._gone("stopped", reason, keep_run=reason.ok)
+        orderly = reason.ok
+
+        def outcome(request: Request) -> Result | None:
+            if orderly and request.state == "running":
+                return None
+            error = CancelledError("the agent was stopped") if orderly else CrashError("the agent ended")
+            return self.outcome(
+                request.id, "cancelled" if orderly else "error", error, cause=_cause_of(reason)
+            )
+
+        self.book.close(f"agent {self.name!r} is stopped", outcome)
+        self._notify()
+
+    def outcome(
+        self,
+        request_id: str,
+        status: Status,
+        error: AlloyError,
+        *,
+        cause: BaseException | None = None,
+        messages: tuple[Message, ...] = (),
+    ) -> Result:
+        """The result of a request that no run brings to its end."""
+        error.__cause__ = cause
+        return Result(request_id=request_id, status=status, error=error, messages=messages)
+
+    def health(
+        self,
+        *,
+        status: Literal["idle", "running", "starting", "restarting", "parked", "stopped"],
+        turns: int = 0,
+        message_count: int = 0,
+        usage: Usage = NO_USAGE,
+    ) -> Health:
+        """How the agent is; the actor adds what only it knows."""
+        up = self.condition == "up"
+        return Health(
+            status=status,
+            model=self.provider.model,
+            turns=turns,
+            message_count=message_count,
+            usage=usage,
+            uptime=time.monotonic() - self.came_up_at if up else 0.0,
+            pending_count=self.book.pending(),
+            max_pending=self.config.max_pending,
+            restarts=self.restarts,
+            loop_lag=loop_thread().lag,
+        )
+
+    def health_while_away(self) -> Health:
+        """How the agent is while there is no actor to ask."""
+        condition = self.condition
+        return self.health(status="idle" if condition == "up" else condition)
+
+    def when_changed(self, stale: ActorRef[Any] | None, notify: Callable[[], None]) -> ActorRef[Any] | None:
+        """The actor to talk to, or None and `notify()` at the next change of condition.
+
+        Args:
+            stale: An actor that is known to have ended.
+            notify: Called once, on any thread.
+
+        Raises:
+            AgentDownError: There is none and none will come by itself.
+        """
+        self.check_process()
+        with self._lock:
+            if self.condition in ("parked", "stopped"):
+                raise AgentDownError(self.book.why_closed() or f"agent {self.name!r} is {self.condition}")
+            if self.condition == "up" and self.ref is not stale:
+                return self.ref
+            self._waiting.append(notify)
+            return None
+
+    def _gone(self, condition: Condition, reason: ExitReason, *, keep_run: bool = False) -> None:
+        with self._lock:
+            self.condition = condition
+            self.ref = None
+            self.last_exit = reason
+            run = self.run
+            if not keep_run:
+                self.run = None
+        if run is not None and not keep_run:
+            run.abandon()
+
+    def _notify(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for notify in waiting:
+            notify()
+
+
+def _cause_of(reason: ExitReason) -> BaseException | None:
+    return reason.exception if isinstance(reason, Crash) else None

@@ -1,0 +1,79 @@
+"""What an agent's actor is told and asked. Requests come through its book instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alloy_actors.conversation import Conversation
+    from alloy_actors.provider import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Read the journal and go on from there; an incarnation's first message, to itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """The book may hold something to take."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDone:
+    """A run has left by its door; the conversation is the actor's again."""
+
+    request_id: str
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class RunCrashed:
+    """A bug ended a run."""
+
+    request_id: str
+    bug: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class GetMessages:
+    """Answered with a tuple of messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetUsage:
+    """Answered with a Usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetHealth:
+    """Answered with a Health."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetSession:
+    """Answered with a Session."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetModel:
+    """Answered with None, or BusyError."""
+
+    provider: Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Answered with None, or BusyError."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrashNow:
+    """Fail on purpose."""
+
+    reason: str | None
+
+
+WAKE = Wake()
+RESTORE = Restore()

@@ -1,0 +1,160 @@
+"""One run without an agent: the same loop, on the same thread, with a journal that nobody reads."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import uuid
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.guard import check_blocking
+from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.actors.streams import EventBuffer, Listener
+from alloy_actors.actors.system import default_system
+from alloy_actors.config import RunConfig, check_text, make_config
+from alloy_actors.content import user
+from alloy_actors.conversation import Conversation
+from alloy_actors.errors import ConfigError, CrashError
+from alloy_actors.journal import Journal, Seeded
+from alloy_actors.result import Result
+from alloy_actors.store.memory import MemoryStore
+from alloy_actors.turn import Run, RunSpec
+from supervisors.runtime import PooledFuture
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from alloy_actors.actors.loop_thread import Task
+    from alloy_actors.events import Event
+    from alloy_actors.turn import OnEvents
+
+log = structlog.get_logger("alloy_actors")
+
+
+def run(message: str | None, **options: Any) -> Result:
+    """Run one message to its end and return the Result. Ctrl-C cancels it.
+
+    Args:
+        message: What the user says; None goes on from `messages=` alone.
+        options: See `RunConfig`; `provider` is required.
+
+    Raises:
+        ConfigError: An option is unknown or wrong.
+        WouldDeadlock: On a loop thread; use `arun`.
+    """
+    check_blocking("run", "arun")
+    future: PooledFuture[Result] = PooledFuture()
+    once = _OneShot("run", message, options, None)
+    once.start(future.set)
+    try:
+        with blocking_region():
+            return future.get()
+    except BaseException:
+        once.cancel()
+        raise
+
+
+async def arun(message: str | None, **options: Any) -> Result:
+    """`run` for coroutines; cancelling the await cancels the run."""
+    future: PooledFuture[Result] = PooledFuture()
+    once = _OneShot("arun", message, options, None)
+    once.start(future.set)
+    try:
+        return await future
+    except BaseException:
+        once.cancel()
+        raise
+
+
+def stream(
+    message: str | None,
+    on_chunk: Callable[[str], object],
+    *,
+    on_event: Callable[[Event], object] | None = None,
+    **options: Any,
+) -> Result:
+    """`run` that calls `on_chunk(text)` and `on_event(event)` on this thread as the answer arrives."""
+    check_blocking("stream", "astream")
+    for name, callback in (("on_chunk", on_chunk), ("on_event", on_event)):
+        if callback is not None and not callable(callback):
+            text = f"stream: {name} must be callable, got {type(callback).__name__}"
+            raise ConfigError(text)
+    arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    once = _OneShot("stream", message, options, arrived.put)
+    once.start(arrived.put)
+    listener = Listener(on_chunk, on_event)
+    try:
+        while True:
+            with blocking_region():
+                item = arrived.get()
+            if isinstance(item, Result):
+                listener.finish(item)
+                return item
+            listener.hear(item)
+    except BaseException:
+        once.cancel()
+        raise
+
+
+async def astream(message: str | None, **options: Any) -> AsyncIterator[Event]:
+    """The events of one run, `RunFinished` last; leaving the loop cancels the run."""
+    buffer = EventBuffer()
+    once = _OneShot("astream", message, options, buffer.push)
+    once.start(buffer.finish)
+    try:
+        async with aclosing(buffer.read()) as events:
+            async for event in events:
+                yield event
+    finally:
+        once.cancel()
+
+
+class _OneShot:
+    """A run and its task."""
+
+    def __init__(
+        self, call: str, message: str | None, options: Mapping[str, Any], on_events: OnEvents | None
+    ) -> None:
+        config = make_config(RunConfig, options, where=call)
+        if message is not None:
+            check_text(message, call)
+        elif not config.messages:
+            text = f"{call}: give a message, or messages= to go on from"
+            raise ConfigError(text)
+        request_id = uuid.uuid4().hex
+        store = MemoryStore()
+        journal = Journal(request_id, store.take_token(request_id), store)
+        conversation = Conversation()
+        conversation.apply(Seeded(config.messages))
+        spec = RunSpec(
+            request_id=request_id,
+            agent=call,
+            message=user(message) if message is not None else None,
+            config=config,
+            provider=config.provider,
+            on_events=on_events,
+        )
+        self._run = Run(spec, conversation, journal, default_system().runner(config.loop))
+        self._task: Task | None = None
+
+    def start(self, on_result: Callable[[Result], object]) -> None:
+        async def carry() -> None:
+            try:
+                result = await self._run.execute()
+            except Exception as bug:
+                log.exception("run_crashed", request_id=self._run.spec.request_id)
+                error = CrashError(f"the run crashed: {type(bug).__name__}: {bug}")
+                error.__cause__ = bug
+                result = Result(request_id=self._run.spec.request_id, status="error", error=error)
+            on_result(result)
+
+        self._task = loop_thread().start(carry, contextvars.copy_context())
+
+    def cancel(self) -> None:
+        """Harmless when the run has ended."""
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,470 @@
+"""The handle on an agent: typed, safe on every thread, good across restarts of the agent's actor.
+
+Blocking calls may be made from any thread but the runtime's loop thread; each has an async twin with an `a` in
+front for coroutines, on whatever loop they run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextvars
+import queue
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pykka
+
+from alloy_actors.actors import messages as msg
+from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.book import Control, Request
+from alloy_actors.actors.callbacks import deliver_to
+from alloy_actors.actors.guard import CHAIN, check_blocking, check_waiting, in_run_of
+from alloy_actors.actors.streams import EventBuffer, Listener
+from alloy_actors.config import check_provider, check_text
+from alloy_actors.content import user
+from alloy_actors.deadline import Deadline
+from alloy_actors.errors import AgentDownError, BusyError, CancelledError, ConfigError, TimeoutError  # noqa: A004
+from alloy_actors.result import Result
+from supervisors.runtime import PooledFuture
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from alloy_actors.actors.entry import AgentEntry, Health
+    from alloy_actors.actors.system import AgentSystem
+    from alloy_actors.content import Message, Usage
+    from alloy_actors.events import Event
+    from alloy_actors.provider import Provider
+    from alloy_actors.session import Session
+    from alloy_actors.turn import OnEvents
+
+ANSWER_TIMEOUT = 5.0
+"""Seconds that `messages`, `usage` and their like wait for an agent that is being restarted."""
+
+
+class AgentRef:
+    """A handle on one agent; make it with `Agent.start` or `AgentSystem.spawn`."""
+
+    __slots__ = ("_entry", "_system")
+
+    def __init__(self, entry: AgentEntry, system: AgentSystem) -> None:
+        self._entry = entry
+        self._system = system
+
+    def __repr__(self) -> str:
+        return f"<AgentRef {self._entry.name!r} {self._entry.condition}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AgentRef) and self._entry is other._entry
+
+    def __hash__(self) -> int:
+        return hash(self._entry.agent_id)
+
+    @property
+    def name(self) -> str:
+        """The agent's name, unique in its system."""
+        return self._entry.name
+
+    @property
+    def agent_id(self) -> str:
+        """Names the agent's journal; `session=` takes it over."""
+        return self._entry.agent_id
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    def chat(self, text: str, *, timeout: float | None = None, request_id: str | None = None) -> Result:
+        """Send a message and wait for the run it triggers; behind others, it waits its turn.
+
+        Args:
+            text: What the user says.
+            timeout: Seconds to wait; running out raises and does not cancel the request.
+            request_id: Made up when None; the same id within `result_ttl` is the same request.
+
+        Raises:
+            QueueFullError: max_pending requests wait already.
+            AgentDownError: The agent is stopped, or was parked after too many crashes.
+            WouldDeadlock: On a loop thread, or inside a run that this one would wait for.
+            TimeoutError: The wait is over; the request is not.
+        """
+        check_blocking("chat", "achat")
+        check_waiting("chat", self._entry)
+        request = self._accept("chat", text, request_id, None)
+        return _raise_if_down(self._wait(request, timeout))
+
+    async def achat(
+        self, text: str, *, timeout: float | None = None, request_id: str | None = None
+    ) -> Result:
+        """`chat` for coroutines. Cancelling the await does not cancel the request."""
+        check_waiting("achat", self._entry)
+        request = self._accept("achat", text, request_id, None)
+        return _raise_if_down(await self._await(request, timeout))
+
+    def stream_chat(
+        self,
+        text: str,
+        on_chunk: Callable[[str], object] | None = None,
+        *,
+        on_event: Callable[[Event], object] | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Result:
+        """`chat` that calls `on_chunk(text)` and `on_event(event)` on this thread as the answer arrives.
+
+        A callable that raises is logged and no longer called; the run goes on.
+        """
+        check_blocking("stream_chat", "astream_chat")
+        check_waiting("stream_chat", self._entry)
+        for name, callback in (("on_chunk", on_chunk), ("on_event", on_event)):
+            if callback is not None and not callable(callback):
+                message = f"stream_chat: {name} must be callable, got {type(callback).__name__}"
+                raise ConfigError(message)
+        arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        deadline = Deadline.after(timeout)
+        request = self._accept("stream_chat", text, request_id, arrived.put)
+        self._entry.book.on_finished(request, arrived.put)
+        listener = Listener(on_chunk, on_event)
+        while True:
+            try:
+                with blocking_region():
+                    item = arrived.get(timeout=deadline.within(None))
+            except queue.Empty:
+                self._entry.book.forget(request, arrived.put)
+                raise _waited_too_long(request, timeout) from None
+            if isinstance(item, Result):
+                listener.finish(item)
+                return _raise_if_down(item)
+            listener.hear(item)
+
+    async def astream_chat(self, text: str, *, request_id: str | None = None) -> AsyncIterator[Event]:
+        """The events of a request as they happen, `RunFinished` last. Leaving the loop does not cancel the request.
+
+        A consumer more than 1,000 events behind gets deltas merged; nothing else is dropped.
+        """
+        check_waiting("astream_chat", self._entry)
+        buffer = EventBuffer()
+        request = self._accept("astream_chat", text, request_id, buffer.push)
+        self._entry.book.on_finished(request, buffer.finish)
+        async for event in buffer.read():
+            yield event
+
+    def send_message(
+        self,
+        text: str,
+        on_result: Callable[[Result], object] | None = None,
+        *,
+        request_id: str | None = None,
+    ) -> str:
+        """Hand in a message and return its request id at once; accepted means queued, not yet begun.
+
+        Args:
+            text: What the user says.
+            on_result: Called once with the Result: a plain function on the callback pool (in order per agent), an
+                async one on the loop that called `send_message`, else on the runtime's.
+            request_id: Made up when None; the same id within `result_ttl` is the same request.
+
+        Raises:
+            QueueFullError: max_pending requests wait already.
+            AgentDownError: The agent is stopped or parked.
+        """
+        if on_result is not None and not callable(on_result):
+            message = f"send_message: on_result must be callable, got {type(on_result).__name__}"
+            raise ConfigError(message)
+        request = self._accept("send_message", text, request_id, None)
+        if on_result is not None:
+            deliver = deliver_to(on_result, self._entry.callbacks, _running_loop())
+            self._entry.book.on_finished(request, deliver)
+        return request.id
+
+    async def asend_message(
+        self,
+        text: str,
+        on_result: Callable[[Result], object] | None = None,
+        *,
+        request_id: str | None = None,
+    ) -> str:
+        """`send_message` for coroutines."""
+        return self.send_message(text, on_result, request_id=request_id)
+
+    def cancel_request(self, request_id: str | None = None) -> bool:
+        """Cancel a queued or running request; None is the running one.
+
+        The run ends by its door within moments: its socket is closed, open tool calls are answered, the caller gets
+        a Result with status "cancelled".
+
+        Returns:
+            Whether there was such a request that had not finished.
+        """
+        entry = self._entry
+        entry.check_process()
+        why = "the request was cancelled"
+        return entry.book.cancel(
+            request_id, why, lambda request: entry.outcome(request.id, "cancelled", CancelledError(why))
+        )
+
+    async def acancel_request(self, request_id: str | None = None) -> bool:
+        """`cancel_request` for coroutines."""
+        return self.cancel_request(request_id)
+
+    def result(self, request_id: str) -> Result | None:
+        """The result of a finished request within `result_ttl` seconds; None while it is not there (any more)."""
+        self._entry.check_process()
+        return self._entry.book.result(request_id)
+
+    # -- the agent itself --------------------------------------------------------------------------------------
+
+    def set_model(self, provider: Provider, *, when_idle: bool = False) -> None:
+        """Let another provider answer from now on; the conversation, tools and limits stay.
+
+        Args:
+            provider: The new one.
+            when_idle: During a run, queue the change behind the requests accepted so far instead of refusing it.
+
+        Raises:
+            BusyError: A run is on and `when_idle` is False.
+            ConfigError: It is no provider.
+        """
+        check_provider(provider, "set_model")
+        self._change("set_model", "aset_model", msg.SetModel(provider), when_idle=when_idle)
+
+    async def aset_model(self, provider: Provider, *, when_idle: bool = False) -> None:
+        """`set_model` for coroutines."""
+        check_provider(provider, "aset_model")
+        await self._achange(msg.SetModel(provider), when_idle=when_idle)
+
+    def reset(self, *, when_idle: bool = False) -> None:
+        """Forget the conversation; usage, model and tools stay.
+
+        Raises:
+            BusyError: A run is on and `when_idle` is False.
+        """
+        self._change("reset", "areset", msg.Reset(), when_idle=when_idle)
+
+    async def areset(self, *, when_idle: bool = False) -> None:
+        """`reset` for coroutines."""
+        await self._achange(msg.Reset(), when_idle=when_idle)
+
+    def messages(self) -> list[Message]:
+        """The conversation; during a run with the message that triggered it, without what it came to so far."""
+        return list(self._ask("messages", "amessages", msg.GetMessages()))
+
+    async def amessages(self) -> list[Message]:
+        """`messages` for coroutines."""
+        return list(await self._aask("amessages", msg.GetMessages()))
+
+    def usage(self) -> Usage:
+        """Tokens of all runs; a reset does not clear it."""
+        answer: Usage = self._ask("usage", "ausage", msg.GetUsage())
+        return answer
+
+    async def ausage(self) -> Usage:
+        """`usage` for coroutines."""
+        answer: Usage = await self._aask("ausage", msg.GetUsage())
+        return answer
+
+    def health(self) -> Health:
+        """How the agent is; answers at once, also during a run, a restart, or when it is parked or stopped."""
+        check_blocking("health", "ahealth")
+        self._entry.check_process()
+        if self._entry.condition != "up":
+            return self._entry.health_while_away()
+        try:
+            answer: Health = self._ask("health", "ahealth", msg.GetHealth())
+        except AgentDownError:
+            return self._entry.health_while_away()
+        return answer
+
+    async def ahealth(self) -> Health:
+        """`health` for coroutines."""
+        self._entry.check_process()
+        if self._entry.condition != "up":
+            return self._entry.health_while_away()
+        try:
+            answer: Health = await self._aask("ahealth", msg.GetHealth())
+        except AgentDownError:
+            return self._entry.health_while_away()
+        return answer
+
+    def export_session(self) -> Session:
+        """The conversation as a value for `session=`; what a run on has come to so far is not in it."""
+        answer: Session = self._ask("export_session", "aexport_session", msg.GetSession())
+        return answer
+
+    async def aexport_session(self) -> Session:
+        """`export_session` for coroutines."""
+        answer: Session = await self._aask("aexport_session", msg.GetSession())
+        return answer
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End the agent: the run on and the queue get Results with status "cancelled". Harmless when it has ended.
+
+        Inside a run of this agent it requests the stop and returns.
+
+        Args:
+            timeout: Seconds; None is the system's `stop_timeout`.
+
+        Raises:
+            WouldDeadlock: On a loop thread.
+        """
+        if in_run_of(self._entry):
+            self._system.request_stop(self._entry)
+            return
+        check_blocking("stop", "astop")
+        self._system.stop_agent(self._entry, timeout)
+
+    async def astop(self, timeout: float | None = None) -> None:
+        """`stop` for coroutines."""
+        if in_run_of(self._entry):
+            self._system.request_stop(self._entry)
+            return
+        await self._system.astop_agent(self._entry, timeout)
+
+    def crash(self, reason: str | None = None) -> None:
+        """Make the agent's actor fail on purpose, to see its supervisor bring it back. Returns at once.
+
+        Raises:
+            AgentDownError: The agent is stopped or parked.
+        """
+        check_blocking("crash", "acrash")
+        self._up("crash").tell(msg.CrashNow(reason))
+
+    async def acrash(self, reason: str | None = None) -> None:
+        """`crash` for coroutines."""
+        (await self._aup("acrash")).tell(msg.CrashNow(reason))
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _accept(self, call: str, text: str, request_id: str | None, on_events: OnEvents | None) -> Request:
+        entry = self._entry
+        entry.check_process()
+        if request_id is not None and (not isinstance(request_id, str) or not request_id):
+            message = f"{call}: request_id must be a non-empty string or None, got {request_id!r}"
+            raise ConfigError(message)
+        request = Request(
+            request_id or uuid.uuid4().hex,
+            user(check_text(text, call)),
+            contextvars.copy_context(),
+            CHAIN.get(),
+            on_events,
+        )
+        return entry.book.accept(request)
+
+    def _wait(self, request: Request, timeout: float | None) -> Result:
+        future: PooledFuture[Result] = PooledFuture()
+        self._entry.book.on_finished(request, future.set)
+        try:
+            with blocking_region():
+                return future.get(timeout=timeout)
+        except pykka.Timeout:
+            self._entry.book.forget(request, future.set)
+            raise _waited_too_long(request, timeout) from None
+
+    async def _await(self, request: Request, timeout: float | None) -> Result:
+        future: PooledFuture[Result] = PooledFuture()
+        self._entry.book.on_finished(request, future.set)
+        try:
+            async with asyncio.timeout(timeout):
+                return await future
+        except builtins.TimeoutError:
+            raise _waited_too_long(request, timeout) from None
+        finally:
+            self._entry.book.forget(request, future.set)
+
+    def _change(self, call: str, twin: str, message: object, *, when_idle: bool) -> None:
+        try:
+            self._ask(call, twin, message)
+        except BusyError:
+            if not when_idle:
+                raise
+            self._entry.book.control(Control(message))
+
+    async def _achange(self, message: object, *, when_idle: bool) -> None:
+        try:
+            await self._aask("a call", message)
+        except BusyError:
+            if not when_idle:
+                raise
+            self._entry.book.control(Control(message))
+
+    def _ask(self, call: str, twin: str, message: object) -> Any:
+        """Ask the actor; while it is being restarted, wait for the next one."""
+        check_blocking(call, twin)
+        deadline = Deadline.after(ANSWER_TIMEOUT)
+        stale: pykka.ActorRef[Any] | None = None
+        while True:
+            ref = self._up(call, stale, deadline)
+            try:
+                with blocking_region():
+                    return ref.ask(message, timeout=deadline.remaining())
+            except pykka.Timeout:
+                raise _no_answer(call, self._entry.name) from None
+            except pykka.ActorDeadError:
+                stale = ref
+
+    async def _aask(self, call: str, message: object) -> Any:
+        deadline = Deadline.after(ANSWER_TIMEOUT)
+        stale: pykka.ActorRef[Any] | None = None
+        while True:
+            ref = await self._aup(call, stale, deadline)
+            try:
+                async with asyncio.timeout(deadline.remaining()):
+                    return await ref.ask(message, block=False)
+            except builtins.TimeoutError:
+                raise _no_answer(call, self._entry.name) from None
+            except pykka.ActorDeadError:
+                stale = ref
+
+    def _up(
+        self, call: str, stale: pykka.ActorRef[Any] | None = None, deadline: Deadline | None = None
+    ) -> pykka.ActorRef[Any]:
+        """The actor of the current incarnation, waiting for a restart that is on its way."""
+        deadline = deadline or Deadline.after(ANSWER_TIMEOUT)
+        while True:
+            changed = threading.Event()
+            ref = self._entry.when_changed(stale, changed.set)
+            if ref is not None:
+                return ref
+            with blocking_region():
+                if not changed.wait(deadline.remaining()):
+                    raise _no_answer(call, self._entry.name)
+
+    async def _aup(
+        self, call: str, stale: pykka.ActorRef[Any] | None = None, deadline: Deadline | None = None
+    ) -> pykka.ActorRef[Any]:
+        deadline = deadline or Deadline.after(ANSWER_TIMEOUT)
+        while True:
+            changed: PooledFuture[None] = PooledFuture()
+            ref = self._entry.when_changed(stale, changed.set)
+            if ref is not None:
+                return ref
+            try:
+                async with asyncio.timeout(deadline.remaining()):
+                    await changed
+            except builtins.TimeoutError:
+                raise _no_answer(call, self._entry.name) from None
+
+
+def _raise_if_down(result: Result) -> Result:
+    """Who waits for an agent that is parked gets an exception; a callback gets the Result."""
+    if isinstance(result.error, AgentDownError):
+        raise result.error
+    return result
+
+
+def _waited_too_long(request: Request, timeout: float | None) -> TimeoutError:
+    return TimeoutError(
+        f"no result within {timeout:g} seconds; request {request.id!r} goes on: "
+        "read it later with result(request_id), or cancel_request(request_id)"
+    )
+
+
+def _no_answer(call: str, name: str) -> TimeoutError:
+    return TimeoutError(f"{call}(): agent {name!r} did not answer within {ANSWER_TIMEOUT:g} seconds")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,131 @@
+"""Events on their way from a run to the one who listens."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from alloy_actors.events import RunFinished, TextDelta, ThinkingDelta
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from alloy_actors.events import Event
+    from alloy_actors.result import Result
+
+log = structlog.get_logger("alloy_actors")
+
+BUFFERED = 1000
+"""Events a slow asyncio listener may lag behind before deltas are merged; others are never dropped."""
+
+
+class Listener:
+    """Hands events to the callables given to `stream` and `stream_chat`, on the thread that waits there.
+
+    A callable that raises is logged once and not called again; the run goes on and its result is complete.
+    """
+
+    def __init__(
+        self, on_chunk: Callable[[str], object] | None, on_event: Callable[[Event], object] | None
+    ) -> None:
+        self._on_chunk = on_chunk
+        self._on_event = on_event
+        self._finished = False
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """Pass events on."""
+        for event in events:
+            if self._on_chunk is not None and isinstance(event, TextDelta):
+                self._on_chunk = _try(self._on_chunk, event.text, "on_chunk")
+            if self._on_event is not None:
+                self._on_event = _try(self._on_event, event, "on_event")
+            if isinstance(event, RunFinished):
+                self._finished = True
+
+    def finish(self, result: Result) -> None:
+        """The request has its result; a run that could not say so itself still ends with `RunFinished`."""
+        if not self._finished:
+            self.hear((run_finished(result),))
+
+
+def run_finished(result: Result) -> RunFinished:
+    """The last event of a request whose run did not live to send it."""
+    return RunFinished(request_id=result.request_id, seq=0, turn=result.turns, result=result)
+
+
+class EventBuffer:
+    """Events for one asyncio consumer: filled on the runtime's loop thread, read on the consumer's loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+
+    def push(self, events: Sequence[Event]) -> None:
+        """Add events; from any thread."""
+        with self._lock:
+            if self._ended:
+                return
+            for event in events:
+                if len(self._events) < BUFFERED or not self._merge(event):
+                    self._events.append(event)
+            self._ended = isinstance(self._events[-1], RunFinished) if self._events else False
+            waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            try:
+                self._loop.call_soon_threadsafe(_release, waiter)
+            except RuntimeError:
+                pass  # the consumer's loop is closed: nobody listens any more
+
+    def finish(self, result: Result) -> None:
+        """The request has its result; from any thread."""
+        self.push((run_finished(result),))
+
+    async def read(self) -> AsyncIterator[Event]:
+        """The events up to and including `RunFinished`."""
+        while True:
+            with self._lock:
+                batch = list(self._events)
+                self._events.clear()
+                if not batch:
+                    self._waiter = waiter = self._loop.create_future()
+            if not batch:
+                await waiter
+            for event in batch:
+                yield event
+                if isinstance(event, RunFinished):
+                    return
+
+    def _merge(self, event: Event) -> bool:
+        last = self._events[-1]
+        if (
+            isinstance(event, TextDelta | ThinkingDelta)
+            and isinstance(last, TextDelta | ThinkingDelta)
+            and type(last) is type(event)
+            and last.turn == event.turn
+        ):
+            self._events[-1] = replace(last, text=last.text + event.text, seq=event.seq)
+            return True
+        return False
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _try(callback: Callable[[object], object], value: object, name: str) -> Callable[[object], object] | None:
+    """Call it; None when it raised, and is not to be called again."""
+    try:
+        callback(value)
+    except Exception:
+        log.exception("callback_failed", callback=name)
+        return None
+    return callback

@@ -1,0 +1,357 @@
+"""A supervision tree of agents: root -> tool pool, agents. One agent's crashes never touch another."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any, Self
+
+import pykka
+import structlog
+
+from alloy_actors.actors.agent import AgentActor
+from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.callbacks import Callbacks
+from alloy_actors.actors.entry import AgentEntry
+from alloy_actors.actors.guard import CHAIN, check_blocking
+from alloy_actors.actors.loop_thread import stop_loop_thread
+from alloy_actors.actors.ref import AgentRef
+from alloy_actors.actors.tool_pool import ToolPool
+from alloy_actors.config import AgentConfig, SystemConfig, make_config
+from alloy_actors.content import NO_USAGE
+from alloy_actors.deadline import Deadline
+from alloy_actors.errors import AgentDownError, ConfigError, WouldDeadlock
+from alloy_actors.session import Session
+from alloy_actors.store.memory import MemoryStore
+from alloy_actors.tool_runner import ToolRunner
+from supervisors import Backoff, ChildSpec, DynamicSupervisor, RestartType, Supervisor
+from supervisors import run as run_supervisor
+from supervisors.runtime import PooledFuture, release_idle_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from alloy_actors.journal import Store
+
+log = structlog.get_logger("alloy_actors")
+
+AGENT_BACKOFF = Backoff(initial=0.05, max_attempts=3, reset_after=60.0)
+"""An agent that crashes is back after 0.05 s, then 0.1 s, 0.2 s; the fourth crash in a row parks it."""
+
+_systems: weakref.WeakSet[AgentSystem] = weakref.WeakSet()
+_numbers = itertools.count(1)
+
+
+class AgentSystem:
+    """Agents under supervision, for a service or a daemon; a context manager that stops them at its end.
+
+    Args:
+        store: "memory:" (survives crashes of agents, not of the process) or an object with the methods of
+            `alloy_actors.journal.Store`.
+        factory: `factory(name)` returns the options of the agent with that name, for `agent(name)`.
+        options: `tool_workers`, `max_stuck_tools`, `stop_timeout`, `loop`; see `SystemConfig`.
+
+    Raises:
+        ConfigError: An option is unknown or wrong.
+    """
+
+    def __init__(
+        self,
+        store: str | Store = "memory:",
+        factory: Callable[[str], Mapping[str, Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        self._config = make_config(SystemConfig, options, where="AgentSystem", also=("factory", "store"))
+        self._store = _open_store(store)
+        if factory is not None and not callable(factory):
+            message = f"AgentSystem: factory must be callable, got {type(factory).__name__}"
+            raise ConfigError(message)
+        self._factory = factory
+        self._lock = threading.Lock()
+        self._entries: dict[str, AgentEntry] = {}
+        self._stopped = False
+        self._pid = os.getpid()
+        self._tools = ToolPool(workers=self._config.tool_workers, max_stuck=self._config.max_stuck_tools)
+        self._runner = ToolRunner(self._tools, loop=self._config.loop)
+        check_blocking("AgentSystem", "asyncio.to_thread(AgentSystem)")
+        number = next(_numbers)
+        self._root = Supervisor.start(
+            [
+                self._tools.child_spec(),
+                # The window is so wide that one agent's crashes never touch another: each has its own account.
+                ChildSpec(
+                    id="agents",
+                    start=DynamicSupervisor,
+                    kwargs={"max_restarts": 1_000_000, "max_seconds": 1.0, "on_exceeded": "park"},
+                ),
+            ],
+            name=("alloy", number),
+        )
+        self._agents = self._root.which_child("agents").ref
+        _systems.add(self)
+
+    def __repr__(self) -> str:
+        return f"<AgentSystem {len(self._entries)} agents{' stopped' if self._stopped else ''}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.astop()
+
+    # -- agents ------------------------------------------------------------------------------------------------
+
+    def spawn(self, name: str | None = None, **options: Any) -> AgentRef:
+        """Start an agent under supervision and return its handle.
+
+        Args:
+            name: Unique in this system; made up when None.
+            options: See `AgentConfig`, plus `session` (of `export_session`) to go on with a conversation.
+
+        Raises:
+            ConfigError: An option is unknown or wrong, or the name is taken.
+            AgentDownError: The system is stopped.
+        """
+        check_blocking("spawn", "aspawn")
+        entry = self._admit(name, options)
+        return self._admitted(entry, self._start_child(entry).get())
+
+    async def aspawn(self, name: str | None = None, **options: Any) -> AgentRef:
+        """`spawn` for coroutines."""
+        entry = self._admit(name, options)
+        return self._admitted(entry, await self._start_child(entry))
+
+    def agent(self, name: str) -> AgentRef:
+        """The handle of the agent with this name; the system's factory makes one that is not there.
+
+        Raises:
+            AgentDownError: There is none, and no factory to make it.
+        """
+        with self._lock:
+            entry = self._entries.get(name)
+        if entry is not None:
+            return AgentRef(entry, self)
+        if self._factory is None:
+            message = (
+                f"no agent is named {name!r}: spawn({name!r}, ...) it, or give AgentSystem(factory=...), "
+                "which makes agents by name"
+            )
+            raise AgentDownError(message)
+        return self.spawn(name, **self._factory(name))
+
+    def agents(self) -> list[AgentRef]:
+        """The handles of all agents, oldest first."""
+        with self._lock:
+            return [AgentRef(entry, self) for entry in self._entries.values()]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped, or belongs to the process this one was forked from."""
+        return self._stopped or self._pid != os.getpid()
+
+    @property
+    def supervisor(self) -> SupervisorRef:
+        """The root of the tree, for `supervisors.format_tree` and `supervisors.run`."""
+        return self._root
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop all agents and the tree: open requests get Results with status "cancelled", callbacks are told.
+
+        Args:
+            timeout: Seconds; None is the option `stop_timeout`. Harmless when it is stopped.
+        """
+        if CHAIN.get():
+            message = "an AgentSystem cannot be stopped from inside a run: its stop would wait for that run"
+            raise WouldDeadlock(message)
+        check_blocking("stop", "astop")
+        if self._pid != os.getpid():
+            return  # a forked child: the parent's agents are not ours to stop
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+            entries = list(self._entries.values())
+        deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
+        with blocking_region():
+            self._root.stop(timeout=deadline.remaining())
+            for entry in entries:
+                entry.await_end(deadline)
+            self._store.close()
+        _systems.discard(self)
+
+    async def astop(self, timeout: float | None = None) -> None:
+        """`stop` for coroutines."""
+        await asyncio.to_thread(self.stop, timeout)
+
+    def run(self, *, grace: float = 25.0) -> int:
+        """Serve until SIGTERM or SIGINT, then stop within `grace` seconds; for the main thread of a daemon.
+
+        Returns:
+            The exit code of `supervisors.run`.
+        """
+        try:
+            return run_supervisor(self._root, grace=grace, before_stop=lambda deadline: self.stop(deadline))
+        finally:
+            self.stop()
+
+    def stop_agent(self, entry: AgentEntry, timeout: float | None) -> None:
+        """For `AgentRef.stop`."""
+        deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
+        ended = self.request_stop(entry)
+        with blocking_region():
+            try:
+                ended.get(timeout=deadline.remaining())
+            except pykka.Timeout:
+                log.warning("stop_timed_out", agent=entry.name)
+            entry.await_end(deadline)
+
+    async def astop_agent(self, entry: AgentEntry, timeout: float | None) -> None:
+        """For `AgentRef.astop`."""
+        await asyncio.to_thread(self.stop_agent, entry, timeout)
+
+    def request_stop(self, entry: AgentEntry) -> PooledFuture[object]:
+        """Ask the agents' supervisor to end an agent; the future is done when it has."""
+        entry.check_process()
+        with self._lock:
+            self._entries.pop(entry.name, None)
+        return self._agents.terminate_child(entry.last_ref, block=False)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def runner(self, loop: asyncio.AbstractEventLoop | None) -> ToolRunner:
+        """Runs tools on this system's workers; async ones on `loop`, None is the system's own choice."""
+        return self._runner if loop is None else ToolRunner(self._tools, loop=loop)
+
+    def _admit(self, name: str | None, options: Mapping[str, Any]) -> AgentEntry:
+        """Check the options and reserve the name."""
+        given = dict(options)
+        session = given.pop("session", None)
+        if session is not None:
+            _take_session(session, given)
+        config = make_config(AgentConfig, given, where="spawn", also=("name", "session"))
+        if name is not None and (not isinstance(name, str) or not name):
+            message = f"spawn: name must be a non-empty string, got {name!r}"
+            raise ConfigError(message)
+        agent_id = session.id if session is not None else uuid.uuid4().hex
+        name = name or f"agent-{agent_id[:8]}"
+        entry = AgentEntry(name, agent_id, config, self._store, self.runner(config.loop), Callbacks())
+        with self._lock:
+            self._check_running()
+            if name in self._entries:
+                message = f"spawn: an agent named {name!r} exists already in this system: agent({name!r}) is its handle"
+                raise ConfigError(message)
+            self._entries[name] = entry
+        if config.messages or config.usage != NO_USAGE:
+            entry.book.seed(config.messages, config.usage)
+        return entry
+
+    def _start_child(self, entry: AgentEntry) -> PooledFuture[pykka.ActorRef[AgentActor] | None]:
+        spec = ChildSpec(
+            id=entry.name,
+            start=AgentActor,
+            args=(entry,),
+            restart=RestartType.TRANSIENT,
+            backoff=AGENT_BACKOFF,
+            on_exit=entry.actor_ended,
+        )
+        return self._agents.start_child(spec, block=False)
+
+    def _admitted(self, entry: AgentEntry, ref: pykka.ActorRef[AgentActor] | None) -> AgentRef:
+        assert ref is not None
+        if entry.last_ref is None:
+            entry.last_ref = ref
+        return AgentRef(entry, self)
+
+    def _check_running(self) -> None:
+        if self._pid != os.getpid():
+            message = (
+                "this AgentSystem lives in the process this one was forked from: make one after the fork"
+            )
+            raise AgentDownError(message)
+        if self._stopped:
+            message = "this AgentSystem is stopped"
+            raise AgentDownError(message)
+
+
+def _open_store(store: str | Store) -> Store:
+    if store == "memory:":
+        return MemoryStore()
+    if isinstance(store, str):
+        message = (
+            f"AgentSystem: store={store!r} is not known; use 'memory:' or an object with the methods of Store"
+        )
+        raise ConfigError(message)
+    missing = [name for name in ("take_token", "append", "compact", "load") if not hasattr(store, name)]
+    if missing:
+        message = f"AgentSystem: store={store!r} is no store: it lacks {', '.join(missing)}"
+        raise ConfigError(message)
+    return store
+
+
+def _take_session(session: object, given: dict[str, Any]) -> None:
+    """A session stands for the messages and usage it holds."""
+    if not isinstance(session, Session):
+        message = (
+            f"spawn: session must be a Session (Session.from_json reads one), got {type(session).__name__}"
+        )
+        raise ConfigError(message)
+    if "messages" in given or "usage" in given:
+        message = "spawn: give session= or messages=, not both: a session holds its messages and usage"
+        raise ConfigError(message)
+    given["messages"] = session.messages
+    given["usage"] = session.usage
+
+
+_default_lock = threading.Lock()
+_default: AgentSystem | None = None
+
+
+def default_system() -> AgentSystem:
+    """The system behind `Agent.start` and `run`, made at first use; `shutdown()` ends it."""
+    global _default
+    with _default_lock:
+        if _default is None or _default.stopped:
+            _default = AgentSystem()
+        return _default
+
+
+def shutdown(timeout: float = 5.0) -> None:
+    """End everything this package started in this process: all systems, the event loop, idle threads.
+
+    Agents that were alive are stopped as by `stop()`. What is used afterwards starts anew.
+
+    Args:
+        timeout: Seconds for all of it.
+
+    Raises:
+        WouldDeadlock: On a loop thread or inside a run.
+    """
+    global _default
+    if CHAIN.get():
+        message = "shutdown() cannot be called from inside a run: it would wait for that run"
+        raise WouldDeadlock(message)
+    check_blocking("shutdown", "asyncio.to_thread(alloy.shutdown)")
+    deadline = Deadline.after(timeout)
+    with _default_lock:
+        _default = None
+    for system in list(_systems):
+        system.stop(deadline.remaining())
+    stop_loop_thread(deadline.remaining())
+    release_idle_threads(deadline.remaining())

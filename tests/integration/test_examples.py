@@ -1,0 +1,29 @@
+"""Every example runs offline, ends well and leaves nothing behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+SAYS = {
+    "one_shot.py": ["Paris: 18 degrees", "Oslo: 18 degrees", "2 turns"],
+    "supervised_agent.py": ["ticket-0: ", "ticket-2: ", "user turn 4", "8 messages, restarted 1 time(s)"],
+    "from_asyncio.py": ["agent-0: ", "agent-2: ", "completed after 1 turn(s)"],
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_the_example_runs_and_says_what_it_promises(example: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(example)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for words in SAYS[example.name]:
+        assert words in done.stdout

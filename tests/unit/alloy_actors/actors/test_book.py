@@ -1,0 +1,250 @@
+"""Requests: accepted, taken one by one, finished exactly once."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+
+import pytest
+
+from alloy_actors.actors.book import Control, Request, RequestBook
+from alloy_actors.content import user
+from alloy_actors.errors import AgentDownError, ConfigError, QueueFullError
+from alloy_actors.journal import Accepted, Withdrawn
+from alloy_actors.result import Result
+from alloy_actors.store.memory import MemoryStore
+
+
+class Bench:
+    """A book, its store, and how often it woke its agent."""
+
+    def __init__(self, max_pending: int = 2, result_ttl: float = 3600.0) -> None:
+        self.store = MemoryStore()
+        self.wakes = 0
+        self.book = RequestBook("agent", self.store, max_pending, result_ttl, self._wake)
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def accept(self, request_id: str, text: str = "hi") -> Request:
+        return self.book.accept(Request(request_id, user(text), contextvars.copy_context(), (), None))
+
+
+def result(request_id: str, status: str = "completed") -> Result:
+    return Result(request_id=request_id, status=status)
+
+
+def cancelled(request: Request) -> Result:
+    return result(request.id, "cancelled")
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_an_accepted_request_is_recorded_before_accept_returns(bench: Bench) -> None:
+    bench.accept("a")
+    assert list(bench.store.load("agent")) == [Accepted("a", user("hi"))]
+    assert bench.wakes == 1
+
+
+def test_requests_are_taken_in_order_and_one_at_a_time(bench: Bench) -> None:
+    first, second = bench.accept("a"), bench.accept("b")
+    assert bench.book.take() is first
+    assert bench.book.take() is None
+    bench.book.finish("a", result("a"))
+    assert bench.book.take() is second
+
+
+def test_the_first_finish_wins(bench: Bench) -> None:
+    request = bench.accept("a")
+    bench.book.take()
+    told: list[Result] = []
+    bench.book.on_finished(request, told.append)
+    assert bench.book.finish("a", result("a"))
+    assert not bench.book.finish("a", result("a", "error"))
+    assert [item.status for item in told] == ["completed"]
+
+
+def test_a_callback_added_after_the_end_is_called_at_once(bench: Bench) -> None:
+    request = bench.accept("a")
+    bench.book.finish("a", result("a"))
+    told: list[Result] = []
+    bench.book.on_finished(request, told.append)
+    assert len(told) == 1
+
+
+def test_a_raising_callback_does_not_keep_the_others_from_being_told(bench: Bench) -> None:
+    request = bench.accept("a")
+    told: list[Result] = []
+    bench.book.on_finished(request, lambda _: 1 / 0)
+    bench.book.on_finished(request, told.append)
+    bench.book.finish("a", result("a"))
+    assert len(told) == 1
+
+
+def test_a_full_queue_refuses_and_says_how_to_go_on(bench: Bench) -> None:
+    bench.accept("running")
+    bench.book.take()
+    bench.accept("a")
+    bench.accept("b")
+    with pytest.raises(QueueFullError, match="max_pending=2"):
+        bench.accept("c")
+
+
+def test_an_idle_agent_takes_one_more_than_may_wait() -> None:
+    bench = Bench(max_pending=0)
+    bench.accept("a")
+    with pytest.raises(QueueFullError):
+        bench.accept("b")
+
+
+def test_the_same_id_is_the_same_request(bench: Bench) -> None:
+    first = bench.accept("a")
+    assert bench.accept("a") is first
+    bench.book.finish("a", result("a"))
+    assert bench.accept("a") is first
+
+
+def test_the_same_id_with_another_text_is_refused(bench: Bench) -> None:
+    bench.accept("a")
+    with pytest.raises(ConfigError, match="request_id 'a'"):
+        bench.accept("a", "something else")
+
+
+def test_cancelling_a_queued_request_withdraws_it(bench: Bench) -> None:
+    bench.accept("running")
+    bench.book.take()
+    waiting = bench.accept("a")
+    assert bench.book.cancel("a", "cancelled", cancelled)
+    assert waiting.result is not None
+    assert waiting.result.status == "cancelled"
+    assert Withdrawn("a") in bench.store.load("agent")
+    bench.book.finish("running", result("running"))
+    assert bench.book.take() is None
+
+
+def test_cancelling_the_running_request_ends_its_run(bench: Bench) -> None:
+    request = bench.accept("a")
+    bench.book.take()
+    told: list[str] = []
+    bench.book.began(request, told.append)
+    assert bench.book.cancel(None, "enough", cancelled)
+    assert told == ["enough"]
+    assert request.result is None
+
+
+def test_a_cancel_between_take_and_run_is_not_lost(bench: Bench) -> None:
+    request = bench.accept("a")
+    bench.book.take()
+    bench.book.cancel("a", "enough", cancelled)
+    told: list[str] = []
+    bench.book.began(request, told.append)
+    assert told == ["enough"]
+
+
+def test_cancelling_what_is_unknown_or_over_says_so(bench: Bench) -> None:
+    bench.accept("a")
+    bench.book.finish("a", result("a"))
+    assert not bench.book.cancel("a", "late", cancelled)
+    assert not bench.book.cancel("never", "late", cancelled)
+    assert not bench.book.cancel(None, "idle", cancelled)
+
+
+def test_closing_finishes_everything_and_refuses_the_rest(bench: Bench) -> None:
+    bench.accept("running")
+    bench.book.take()
+    bench.accept("waiting")
+    bench.book.close("it is parked", lambda request: result(request.id, "error"))
+    assert bench.book.result("running") == result("running", "error")
+    assert bench.book.result("waiting") == result("waiting", "error")
+    with pytest.raises(AgentDownError, match="it is parked"):
+        bench.accept("late")
+    bench.book.reopen()
+    bench.accept("again")
+
+
+def test_closing_may_leave_the_running_request_to_its_run(bench: Bench) -> None:
+    bench.accept("running")
+    bench.book.take()
+    bench.book.close("stopped", lambda request: None if request.state == "running" else cancelled(request))
+    assert bench.book.result("running") is None
+    bench.book.finish("running", result("running", "cancelled"))
+    assert bench.book.result("running") is not None
+
+
+def test_a_control_waits_its_turn_behind_requests(bench: Bench) -> None:
+    bench.accept("a")
+    control = Control("reset")
+    bench.book.control(control)
+    request = bench.book.take()
+    assert isinstance(request, Request)
+    bench.book.finish("a", result("a"))
+    assert bench.book.take() == control
+
+
+def test_finishing_wakes_the_agent_when_something_waits(bench: Bench) -> None:
+    bench.accept("a")
+    bench.book.take()
+    bench.accept("b")
+    before = bench.wakes
+    bench.book.finish("a", result("a"))
+    assert bench.wakes == before + 1
+
+
+def test_results_are_kept_for_their_time() -> None:
+    bench = Bench(result_ttl=1e-9)
+    bench.accept("a")
+    bench.book.finish("a", result("a"))
+    assert bench.book.result("a") is None
+
+
+def test_a_new_incarnation_fences_the_journal_of_the_old_one(bench: Bench) -> None:
+    old, new = bench.book.begin_incarnation(), bench.book.begin_incarnation()
+    assert new.token > old.token
+    bench.accept("a")  # goes by the newest token
+    assert Accepted("a", user("hi")) in bench.store.load("agent")
+
+
+def test_what_the_store_refuses_is_not_accepted(bench: Bench) -> None:
+    bench.store.close()
+    with pytest.raises(Exception, match="closed"):
+        bench.accept("a")
+    assert bench.book.pending() == 0
+
+
+def test_a_store_that_answers_later_makes_accept_wait_for_it(bench: Bench) -> None:
+    class SlowStore(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = threading.Event()
+            self.release = threading.Event()
+
+        def append(self, agent_id, token, records, on_appended):
+            def later() -> None:
+                self.release.wait(5)
+                MemoryStore.append(self, agent_id, token, records, on_appended)
+
+            self.asked.set()
+            threading.Thread(target=later).start()
+
+    store = SlowStore()
+    book = RequestBook("agent", store, 2, 3600.0, lambda: None)
+    request = Request("a", user("hi"), contextvars.copy_context(), (), None)
+    accepting = threading.Thread(target=book.accept, args=(request,))
+    accepting.start()
+    assert store.asked.wait(5)
+    assert book.take() is None
+    store.release.set()
+    accepting.join(5)
+    assert book.take() is request
+
+
+def test_compacting_keeps_what_waits(bench: Bench) -> None:
+    bench.book.begin_incarnation()
+    bench.accept("running")
+    bench.book.take()
+    bench.accept("waiting")
+    bench.book.compact((), lambda error: None)
+    assert list(bench.store.load("agent")) == [Accepted("waiting", user("hi"))]

@@ -1,0 +1,388 @@
+"""The loop, without actors, threads or sockets; each scenario with and without a listener."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alloy_actors import errors, events
+from alloy_actors.config import RunConfig, make_config
+from alloy_actors.content import Message, ToolCall, assistant, user
+from alloy_actors.conversation import Conversation
+from alloy_actors.journal import (
+    Journal,
+    Replied,
+    RequestSent,
+    RunBegan,
+    RunEnded,
+    ToolCallEnded,
+    ToolCallStarted,
+)
+from alloy_actors.provider import ModelReply
+from alloy_actors.store.memory import MemoryStore
+from alloy_actors.testing import ScriptedProvider, cut, error, hang, reply, thinking, tool_call, tool_calls
+from alloy_actors.tool_runner import ToolRunner
+from alloy_actors.tooldef import ToolContext, tool
+from alloy_actors.turn import Run, RunSpec
+from tests.checks import check_sendable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from alloy_actors.result import Result
+
+
+class NoWorkers:
+    """These tests use async tools only."""
+
+    async def call(self, function: Callable[[], object], *, name: str) -> object:
+        raise AssertionError(name)
+
+
+class Scene:
+    """One run, and what there is to see of it."""
+
+    def __init__(self, script: Any, *, listen: bool, history: Sequence[Message] = (), **options: Any) -> None:
+        self.provider = script if isinstance(script, ScriptedProvider) else ScriptedProvider(script)
+        self.events: list[events.Event] = []
+        self.store = MemoryStore()
+        config = make_config(
+            RunConfig, {"provider": self.provider, "retry_backoff": 1e-6, **options}, where="test"
+        )
+        conversation = Conversation()
+        conversation.messages = list(history)
+        journal = Journal("agent", self.store.take_token("agent"), self.store)
+        spec = RunSpec(
+            request_id="r",
+            agent="agent",
+            message=user("hello"),
+            config=config,
+            provider=self.provider,
+            on_events=self.events.extend if listen else None,
+        )
+        self.run = Run(spec, conversation, journal, ToolRunner(NoWorkers()))
+
+    def play(self) -> Result:
+        return asyncio.run(self.run.execute())
+
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+@tool
+async def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@tool
+async def where(ctx: ToolContext) -> str:
+    """Say what the context says."""
+    return f"{ctx.agent} {ctx.request_id} {ctx.turn} {ctx.tool_call_id} {ctx.context['user']} {ctx.working_directory}"
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "streamed"])
+def listen(request: pytest.FixtureRequest) -> bool:
+    return request.param
+
+
+SCRIPTS = {
+    "text": ["hi"],
+    "thinking": [thinking("hmm", "hi")],
+    "tools": [tool_calls(tool_call("add", a=1, b=2), tool_call("add", a=3, b=4)), "3 and 7"],
+    "text beside a call": [reply("let me see", tool_call("add", a=1, b=2)), "3"],
+    "unknown tool": [tool_call("nothing"), "sorry"],
+    "wrong arguments": [tool_call("add", a="x"), "sorry"],
+    "turn limit": [tool_call("add", a=1, b=2)] * 3,
+    "refusal": [reply("I must not", stop_reason="refusal")],
+    "max_tokens": [reply("too lo", stop_reason="max_tokens")],
+    "max_tokens in a call": [reply(tool_call("add", a=1), stop_reason="max_tokens")],
+    "pause": [reply("wait", stop_reason="pause_turn"), "done"],
+    "empty": [reply()],
+    "server tools only": [reply("I searched", stop_reason="tool_use")],
+    "error": [error(errors.AuthError, "no such key", status=401)],
+    "retried": [error(errors.OverloadedError), "hi"],
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_listener_changes_nothing_and_every_history_can_be_sent(name: str) -> None:
+    plain = Scene(SCRIPTS[name], listen=False, tools=[add], max_turns=3)
+    heard = Scene(SCRIPTS[name], listen=True, tools=[add], max_turns=3)
+    first, second = plain.play(), heard.play()
+
+    def comparable(result: Result) -> Result:
+        calls = tuple(replace(call, duration=0.0) for call in result.tool_calls)
+        return replace(result, tool_calls=calls, error=None)
+
+    assert comparable(first) == comparable(second)
+    assert repr(first.error) == repr(second.error)
+    if name != "pause":  # the API that pauses takes the two halves of the answer one after the other
+        check_sendable(first.messages)
+    assert plain.events == []
+    assert heard.types()[0] == "run_started"
+    assert heard.types().count("run_finished") == 1
+    assert heard.types()[-1] == "run_finished"
+
+
+def test_an_answer_completes_the_run(listen: bool) -> None:
+    result = Scene(["hi"], listen=listen).play()
+    assert (result.status, result.text, result.stop_reason, result.turns) == (
+        "completed",
+        "hi",
+        "end_turn",
+        1,
+    )
+    assert result.error is None
+    assert result.ok
+
+
+def test_tool_results_go_back_to_the_model_in_call_order(listen: bool) -> None:
+    scene = Scene(SCRIPTS["tools"], listen=listen, tools=[add])
+    result = scene.play()
+    assert result.text == "3 and 7"
+    assert [block.content for block in scene.provider.requests[1].messages[-1].blocks] == ["3", "7"]
+    assert [(call.name, call.input, call.error) for call in result.tool_calls] == [
+        ("add", {"a": 1, "b": 2}, None),
+        ("add", {"a": 3, "b": 4}, None),
+    ]
+    assert result.usage.input_tokens == 20
+    assert result.turns == 2
+
+
+def test_history_comes_before_the_new_message(listen: bool) -> None:
+    scene = Scene(["fine"], listen=listen, history=[user("hi"), assistant("hello")])
+    assert len(scene.play().messages) == 4
+    assert [message.text for message in scene.provider.requests[0].messages] == ["hi", "hello", "hello"]
+
+
+def test_a_tool_learns_where_it_runs(listen: bool) -> None:
+    scene = Scene(
+        [tool_call("where"), "ok"],
+        listen=listen,
+        tools=[where],
+        context={"user": "u7"},
+        working_directory="/srv",
+    )
+    (result,) = scene.play().messages[2].blocks
+    assert result.content == "agent r 1 call_1 u7 /srv"
+
+
+def test_the_turn_limit_keeps_what_there_is(listen: bool) -> None:
+    result = Scene(SCRIPTS["turn limit"], listen=listen, tools=[add], max_turns=2).play()
+    assert (result.status, result.turns, result.ok) == ("max_turns", 2, True)
+    assert "limit of 2 turns" in result.messages[-1].text
+
+
+def test_a_provider_error_is_a_value(listen: bool) -> None:
+    result = Scene(SCRIPTS["error"], listen=listen).play()
+    assert result.status == "error"
+    assert isinstance(result.error, errors.AuthError)
+    with pytest.raises(errors.RunError) as caught:
+        result.raise_for_status()
+    assert caught.value.result is result
+    assert caught.value.__cause__ is result.error
+
+
+def test_the_providers_words_stay_out_of_the_history(listen: bool) -> None:
+    result = Scene(SCRIPTS["error"], listen=listen).play()
+    assert "no such key" not in "".join(message.text for message in result.messages)
+
+
+def test_what_may_help_is_tried_again(listen: bool) -> None:
+    scene = Scene(SCRIPTS["retried"], listen=listen)
+    assert scene.play().text == "hi"
+    assert len(scene.provider.requests) == 2
+
+
+def test_retries_end_with_the_last_error(listen: bool) -> None:
+    scene = Scene([error(errors.OverloadedError)] * 9, listen=listen, max_retries=2)
+    assert isinstance(scene.play().error, errors.OverloadedError)
+    assert len(scene.provider.requests) == 3
+
+
+def test_nothing_is_tried_again_after_a_delta_was_heard() -> None:
+    scene = Scene([cut("half an"), "never"], listen=True)
+    result = scene.play()
+    assert isinstance(result.error, errors.ConnectionFailedError)
+    assert result.text == "half an"
+    assert result.messages[-1].text.startswith("half an\n\n[This answer was cut off")
+    assert len(scene.provider.requests) == 1
+
+
+def test_a_bug_of_a_provider_is_a_value_with_its_cause(listen: bool) -> None:
+    result = Scene([KeyError("oops")], listen=listen).play()
+    assert isinstance(result.error, errors.CrashError)
+    assert isinstance(result.error.__cause__, KeyError)
+    check_sendable(result.messages)
+
+
+def test_a_refusal_is_an_error_and_not_part_of_the_history(listen: bool) -> None:
+    result = Scene(SCRIPTS["refusal"], listen=listen).play()
+    assert result.status == "error"
+    assert result.stop_reason == "refusal"
+    assert "I must not" in str(result.error)
+    assert "I must not" not in result.messages[-1].text
+
+
+def test_a_call_cut_off_by_the_output_limit_is_answered_and_not_run(listen: bool) -> None:
+    result = Scene(SCRIPTS["max_tokens in a call"], listen=listen, tools=[add]).play()
+    assert isinstance(result.error, errors.MalformedReplyError)
+    assert "max_tokens" in str(result.error)
+    assert result.tool_calls == ()
+    assert result.messages[-2].blocks[0].is_error
+
+
+def test_a_truncated_answer_is_completed_and_says_so(listen: bool) -> None:
+    result = Scene(SCRIPTS["max_tokens"], listen=listen).play()
+    assert (result.status, result.stop_reason, result.text) == ("completed", "max_tokens", "too lo")
+
+
+def test_a_paused_turn_goes_on_with_the_same_history(listen: bool) -> None:
+    scene = Scene(SCRIPTS["pause"], listen=listen)
+    result = scene.play()
+    assert result.text == "done"
+    assert scene.provider.requests[1].messages[-1].text == "wait"
+
+
+def test_the_time_of_a_run_is_bounded(listen: bool) -> None:
+    result = Scene([hang()], listen=listen, timeout=0.05).play()
+    assert result.status == "error"
+    assert isinstance(result.error, errors.TimeoutError)
+    assert isinstance(result.error, TimeoutError)
+    assert "timeout=0.05" in str(result.error)
+    check_sendable(result.messages)
+
+
+def test_thinking_is_kept_and_given_out(listen: bool) -> None:
+    result = Scene(SCRIPTS["thinking"], listen=listen).play()
+    assert (result.thinking, result.text) == ("hmm", "hi")
+
+
+def test_a_provider_that_cannot_stream_gives_the_same_events() -> None:
+    class Plain:
+        model = "plain"
+
+        async def complete(self, request: object, on_deltas: object = None) -> ModelReply:
+            return thinking("hmm", "hello world")
+
+    scene = Scene([], listen=True)
+    scene.run.spec = replace(scene.run.spec, provider=Plain())
+    scene.play()
+    assert [
+        (event.type, getattr(event, "text", None)) for event in scene.events if "delta" in event.type
+    ] == [
+        ("thinking_delta", "hmm"),
+        ("text_delta", "hello world"),
+    ]
+
+
+def test_events_are_numbered_and_belong_to_their_turn() -> None:
+    scene = Scene(SCRIPTS["tools"], listen=True, tools=[add])
+    scene.play()
+    assert [event.seq for event in scene.events] == list(range(1, len(scene.events) + 1))
+    turns = [event.turn for event in scene.events]
+    assert turns == sorted(turns)
+    assert scene.types() == [
+        "run_started",
+        "turn_started",
+        "tool_start",
+        "tool_start",
+        "tool_end",
+        "tool_end",
+        "turn_finished",
+        "turn_started",
+        *["text_delta"] * 3,
+        "turn_finished",
+        "run_finished",
+    ]
+    ends = [event for event in scene.events if isinstance(event, events.ToolEnded)]
+    starts = {event.id: event.seq for event in scene.events if isinstance(event, events.ToolStarted)}
+    assert {event.id: event.start_seq for event in ends} == starts
+
+
+def test_every_record_is_written_before_its_effect() -> None:
+    scene = Scene([], listen=False, tools=[add])
+    seen: list[list[type]] = []
+
+    def answer(_request: object) -> object:
+        seen.append([type(record) for record in scene.store.load("agent")])
+        return tool_call("add", a=1, b=2) if len(seen) == 1 else "3"
+
+    scene.run.spec = replace(scene.run.spec, provider=ScriptedProvider(answer))
+    scene.play()
+    assert seen[0] == [RunBegan, RequestSent]
+    assert seen[1] == [RunBegan, RequestSent, Replied, ToolCallStarted, ToolCallEnded, RequestSent]
+    assert isinstance(scene.store.load("agent")[-1], RunEnded)
+
+
+def test_a_cancelled_run_leaves_by_the_door(listen: bool) -> None:
+    scene = Scene([hang()], listen=listen)
+
+    async def cancel() -> Result:
+        task = asyncio.create_task(scene.run.execute())
+        while not scene.provider.requests:
+            await asyncio.sleep(0)
+        task.cancel()
+        return await task
+
+    result = asyncio.run(cancel())
+    assert result.status == "cancelled"
+    assert isinstance(result.error, errors.CancelledError)
+    check_sendable(result.messages)
+    if listen:
+        assert scene.types()[-1] == "run_finished"
+
+
+def test_a_run_cancelled_before_its_first_step_leaves_by_the_door_too() -> None:
+    scene = Scene(["never"], listen=False)
+
+    async def cancel() -> Result:
+        task = asyncio.create_task(scene.run.execute())
+        asyncio.get_running_loop().call_soon(task.cancel)
+        return await task
+
+    result = asyncio.run(cancel())
+    assert result.status in ("cancelled", "completed")
+    check_sendable(result.messages)
+
+
+def test_an_abandoned_run_writes_nothing_more() -> None:
+    scene = Scene([hang()], listen=False)
+
+    async def abandon() -> None:
+        task = asyncio.create_task(scene.run.execute())
+        while not scene.provider.requests:
+            await asyncio.sleep(0)
+        scene.run.abandoned = True
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(abandon())
+    assert [type(record) for record in scene.store.load("agent")] == [RunBegan, RequestSent]
+
+
+def test_a_fenced_run_stops_at_its_next_record() -> None:
+    scene = Scene([], listen=False)
+
+    def answer(_request: object) -> str:
+        scene.store.take_token("agent")
+        return "never recorded"
+
+    scene.run.spec = replace(scene.run.spec, provider=ScriptedProvider(answer))
+    with pytest.raises(errors.FencedError):
+        scene.play()
+    assert [type(record) for record in scene.store.load("agent")] == [RunBegan, RequestSent]
+
+
+def test_a_call_whose_arguments_are_no_object_is_answered_and_the_run_goes_on(listen: bool) -> None:
+    broken = ToolCall("c1", "add", {}, invalid='{"a": 1,')
+    result = Scene([reply(broken), "sorry"], listen=listen, tools=[add]).play()
+    assert result.status == "completed"
+    answer = result.messages[2].blocks[0]
+    assert answer.is_error
+    assert "add" in answer.content
