@@ -122,9 +122,9 @@ class ToolRunner:
         if not execution.tool.is_async:
             context = contextvars.copy_context()
             work = partial(context.run, execution.run_plain)
-            task = loop.create_task(self._workers.call(work, name=execution.tool.name))
-            task.add_done_callback(execution.worker_answered)
-            execution.stop = task.cancel
+            waiting = loop.create_task(self._workers.call(work, name=execution.tool.name))
+            waiting.add_done_callback(execution.worker_answered)
+            execution.stop = waiting.cancel
         elif self._loop is None or self._loop is loop:
             task = loop.create_task(execution.run_async(execution.finish))
             task.add_done_callback(forget)

@@ -161,7 +161,7 @@ def _target(function: Callable[..., Any]) -> Callable[..., Any]:
         function = function.func
     if inspect.isroutine(function):
         return function
-    return type(function).__call__  # type: ignore[no-any-return] # a callable object has one
+    return type(function).__call__
 
 
 def _hints(function: Callable[..., Any], local_names: dict[str, Any] | None) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _means(annotation: Any, wanted: type) -> bool:
     return False
 
 
-def _field(parameter: inspect.Parameter, annotation: Any, description: str | None) -> tuple[Any, Any]:
+def _field(parameter: inspect.Parameter, annotation: Any, description: str | None) -> Any:
     """A field definition for `create_model`. What a user's own `Field(...)` says wins."""
     own = [item for item in getattr(annotation, "__metadata__", ()) if isinstance(item, FieldInfo)]
     default: Any = ... if parameter.default is parameter.empty else parameter.default
@@ -219,12 +219,8 @@ def _field(parameter: inspect.Parameter, annotation: Any, description: str | Non
     alias = next((item.alias for item in own if item.alias), parameter.name)
     has_description = any(item.description for item in own)
     extra.append(Field(alias=alias) if has_description else Field(alias=alias, description=description))
-    annotated = Annotated[(annotation, *extra)]  # type: ignore[valid-type] # built at run time
-    if default is ... and any(not item.is_required() for item in own):
-        return annotated, next(item for item in own if not item.is_required()).get_default(
-            call_default_factory=False
-        )
-    return annotated, default
+    annotated = Annotated[(annotation, *extra)]
+    return annotated if default is ... else (annotated, default)
 
 
 def _drop_titles(schema: Any, *, names: bool = False) -> None:
@@ -296,7 +292,7 @@ def _documented(function: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.isroutine(function):
         return function
     call = type(function).__call__
-    return call if call.__doc__ else type(function)  # type: ignore[no-any-return] # a callable object has both
+    return call if call.__doc__ else type(function)
 
 
 def calling_frame(depth: int) -> types.FrameType | None:

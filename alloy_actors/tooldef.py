@@ -207,7 +207,7 @@ def tool(
         ConfigError: A name no model takes, a parameter without annotation, *args, an option out of range.
     """
     frame = calling_frame(1)
-    options = {
+    options: dict[str, Any] = {
         "name": name,
         "description": description,
         "timeout": timeout,
@@ -238,7 +238,7 @@ def toolbox(tools: Iterable[Tool | Callable[..., Any]]) -> dict[str, Tool]:
     return box
 
 
-def _wrap(item: object) -> Tool:
+def _wrap(item: Any) -> Tool:
     if not callable(item) or isinstance(item, type):
         raise ConfigError(f"tools holds {item!r}: give functions, or tools made with @alloy.tool")
     if inspect.isroutine(item):
@@ -253,16 +253,17 @@ def _wrap_function(function: Callable[..., Any]) -> Tool:
 
 
 def _make(
-    function: Callable[..., Any],
+    function: Any,
     *,
     frame: Any,
-    name: str | None = None,
-    description: str | None = None,
-    timeout: float | None = None,
-    concurrent: bool = True,
-    idempotent: bool = False,
-    max_result_chars: int | None = None,
+    name: Any = None,
+    description: Any = None,
+    timeout: Any = None,
+    concurrent: Any = True,
+    idempotent: Any = False,
+    max_result_chars: Any = None,
 ) -> Tool:
+    """Check everything: untyped callers exist."""
     if isinstance(function, Tool):
         raise ConfigError(f"{function!r} is a tool already; make another of its .function")
     if not callable(function) or isinstance(function, type):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import enum
@@ -46,7 +47,8 @@ class Threads:
 
         def work() -> None:
             reply = function()
-            loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(reply))
+            with contextlib.suppress(RuntimeError):  # the test is over
+                loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(reply))
 
         thread = threading.Thread(target=work)
         self.threads.append(thread)

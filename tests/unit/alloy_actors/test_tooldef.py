@@ -126,6 +126,17 @@ def test_arguments_are_coerced_and_defaults_left_to_python() -> None:
     assert made.input_schema["properties"]["c"] == {}
 
 
+def test_defaults_may_be_pydantics() -> None:
+    def f(
+        a: list[int] = Field(default_factory=lambda: [1]),
+        b: Annotated[int, Field(default=2)] = Field(),
+    ) -> None: ...
+
+    made = tool(f)
+    assert "required" not in made.input_schema
+    assert made.arguments.bind({}, None) == {"a": [1], "b": 2}
+
+
 def test_an_alias_in_the_annotation_is_what_the_model_sees() -> None:
     @tool
     def copy(from_: Annotated[str, Field(alias="from")], to: str) -> str:

@@ -1,0 +1,32 @@
+"""A thread that waits for somebody else's work gives its place to others meanwhile.
+
+Without that, tools that call agents whose tools call agents would starve each other: every worker would wait, and none
+would be left to do what they wait for.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from typing import TypeAlias
+
+from supervisors.runtime import managed_blocking
+
+Region: TypeAlias = AbstractContextManager[None]
+
+_local = threading.local()
+
+
+def blocking_region() -> Region:
+    """Wrap every wait for an agent or a supervisor in it.
+
+    On a tool worker its slot is free meanwhile; on a thread of a dispatcher the dispatcher adds a spare; elsewhere
+    nothing happens. Regions may nest.
+    """
+    region: Region | None = getattr(_local, "region", None)
+    return managed_blocking() if region is None else region
+
+
+def waits_through(region: Region) -> None:
+    """Let `region` be what the current thread enters when it blocks; for threads of other pools."""
+    _local.region = region
