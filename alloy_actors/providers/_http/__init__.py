@@ -8,6 +8,6 @@ What leaves this package are bytes and our own errors.
 """
 
 from alloy_actors.providers._http.exchange import Endpoint, Reply, Timeouts
-from alloy_actors.providers._http.session import aclose
+from alloy_actors.providers._http.session import close_all
 
-__all__ = ["Endpoint", "Reply", "Timeouts", "aclose"]
+__all__ = ["Endpoint", "Reply", "Timeouts", "close_all"]

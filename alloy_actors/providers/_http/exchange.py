@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import httpx
 
     from alloy_actors.deadline import Deadline
+    from alloy_actors.providers._http.surroundings import Proxy
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ class Endpoint:
         self._url = url
         self._client = _checked_client(client)
         self._options: dict[str, Any] = {}
+        self._proxy: Proxy | None = None
         if self._client is None:
             import aiohttp
             import yarl
@@ -75,9 +77,7 @@ class Endpoint:
             }
             if parts.scheme == "https":
                 self._options["ssl"] = ssl_context()
-            proxy = proxy_for(parts.scheme, parts.hostname or "", parts.port)
-            if proxy is not None:
-                self._options |= {"proxy": yarl.URL(proxy.url), "proxy_headers": proxy.headers}
+            self._proxy = proxy_for(parts.scheme, parts.hostname or "", parts.port)
 
     async def post(
         self,
@@ -134,14 +134,30 @@ class Endpoint:
             if session is None:
                 return _HttpxReply(self, progress, await self._by_client(headers, body))
             data = body if len(body) <= LARGE_BODY else io.BytesIO(body)
-            return _AiohttpReply(
-                self, progress, await session.post(data=data, headers=headers, **self._options)
-            )
+            if self._proxy is None:
+                response = await session.post(data=data, headers=headers, **self._options)
+            else:
+                response = await self._by_proxy(self._proxy, session, headers, data)
+            return _AiohttpReply(self, progress, response)
         except Exception as exc:
             failure = translated(exc, self.where)
             if failure is None:
                 raise
         raise failure  # out here, so that the library's error is not kept as its context
+
+    async def _by_proxy(
+        self,
+        proxy: Proxy,
+        session: aiohttp.ClientSession,
+        headers: Mapping[str, str],
+        data: bytes | io.BytesIO,
+    ) -> aiohttp.ClientResponse:
+        if "ssl" in self._options:  # the login goes into the CONNECT, else it goes along with the request
+            options = {**self._options, "proxy": proxy.url, "proxy_headers": proxy.headers}
+        else:
+            headers = {**headers, **(proxy.headers or {})}
+            options = {**self._options, "proxy": proxy.url}
+        return await session.post(data=data, headers=headers, **options)
 
     async def _by_client(self, headers: Mapping[str, str], body: bytes) -> httpx.Response:
         import httpx

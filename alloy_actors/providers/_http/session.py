@@ -40,7 +40,7 @@ class Session:
 
     @contextmanager
     def in_flight(self, guard: asyncio.Timeout) -> Iterator[None]:
-        """For the length of an exchange, let `aclose` end it through its guard."""
+        """For the length of an exchange, let `close_all` end it through its guard."""
         self._guards.add(guard)
         try:
             yield
@@ -81,7 +81,7 @@ def shared() -> Session:
     return session
 
 
-async def aclose() -> None:
+async def close_all() -> None:
     """Close the shared session of the running loop; a later request makes a new one.
 
     Exchanges still in flight end with a ConnectionFailedError. Whoever owns the loop calls this before stopping it.

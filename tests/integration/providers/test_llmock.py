@@ -1,0 +1,209 @@
+"""Against a server that others wrote: llmock speaks Chat Completions, fails on demand and grades its client."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy_actors import errors
+from alloy_actors.content import Message, ToolResult, user
+from alloy_actors.deadline import NEVER
+from alloy_actors.provider import ModelRequest
+from alloy_actors.providers.openai_compat import OpenAICompat
+from alloy_actors.providers.retry import complete_with_retry
+
+pytestmark = pytest.mark.slow
+
+
+class Weather:
+    """What a provider reads of a tool."""
+
+    name = "get_weather"
+    description = "The weather of a city."
+    input_schema = {  # noqa: RUF012  (a value, not a shared default)
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    }
+
+    def cached_wire(self, _format: object) -> None:
+        return None
+
+    def cache_wire(self, _format: object, encoded: bytes) -> bytes:
+        return encoded
+
+
+class LLMock:
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def call(self, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self.url}/_llmock/{path}", data, {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.load(answer)
+
+    def expect(self, *behaviors: dict) -> None:
+        self.call("scenario", {"behaviors": list(behaviors)})
+
+    def findings(self) -> list[str]:
+        return [f"{found['severity']} {found['code']}" for found in self.call("verdict")["findings"]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LLMock]:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        str(Path(sys.executable).with_name("llmock")),
+        "serve",
+        "--port",
+        str(port),
+        "--log-level",
+        "error",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    mock = LLMock(f"http://127.0.0.1:{port}")
+    try:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                mock.call("verdict")
+                break
+            except OSError:
+                assert process.poll() is None, "llmock has ended"
+                assert time.monotonic() < until, "llmock did not start"
+                time.sleep(0.05)  # the process of others tells nobody when it listens
+        yield mock
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def llmock(server) -> Iterator[LLMock]:
+    server.call("reset", {})
+    yield server
+    assert not [found for found in server.findings() if found.startswith("error")]
+
+
+@pytest.fixture
+def model(llmock) -> OpenAICompat:
+    return OpenAICompat("gpt-4o", "sk-anything", llmock.url, idle_timeout=1.0, first_byte_timeout=5.0)
+
+
+def listener(streamed: bool, heard: list[str]):
+    return (lambda deltas: heard.extend(delta.text for delta in deltas)) if streamed else None
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer(run, ask, model, streamed: bool) -> None:
+    heard: list[str] = []
+    reply = run(model.complete(ask("Say hello."), listener(streamed, heard)))
+    assert reply.message.text
+    assert reply.stop_reason == "end_turn"
+    assert reply.usage.input_tokens > 0
+    assert reply.usage.output_tokens > 0
+    assert "".join(heard) == (reply.message.text if streamed else "")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_tool_loop_ends_with_text(run, model, streamed: bool) -> None:
+    tools: Any = (Weather(),)
+    first = user("What is the weather in Paris?")
+    reply = run(model.complete(ModelRequest((first,), tools), listener(streamed, [])))
+    assert reply.stop_reason == "tool_use"
+    (call,) = reply.message.tool_calls
+    assert call.name == "get_weather"
+    assert isinstance(call.input["city"], str)
+    results = Message("user", (ToolResult(call.id, "21C"),))
+    reply = run(model.complete(ModelRequest((first, reply.message, results), tools), listener(streamed, [])))
+    assert reply.stop_reason == "end_turn"
+    assert reply.message.text
+
+
+def test_broken_arguments_are_an_invalid_call(run, model, llmock) -> None:
+    llmock.expect({"type": "tool_fault", "kind": "malformed_arguments"})
+    tools: Any = (Weather(),)
+    reply = run(model.complete(ModelRequest((user("Weather in Paris?"),), tools)))
+    assert reply.message.tool_calls[0].invalid
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_rate_limits_are_waited_for(run, ask, model, llmock, streamed: bool) -> None:
+    llmock.expect({"type": "fail", "status": 429, "retry_after": 0.3, "times": 2})
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.sleep(seconds)
+
+    reply = run(complete_with_retry(model, ask(), listener(streamed, []), backoff=0.05, sleep=sleep))
+    assert reply.message.text
+    assert len(slept) == 2
+    assert min(slept) >= 0.3
+
+
+@pytest.mark.parametrize("status", [500, 503, 529])
+def test_a_failing_server_is_asked_again(run, ask, model, llmock, status: int) -> None:
+    llmock.expect({"type": "fail", "status": status, "times": 1})
+    assert run(complete_with_retry(model, ask(), backoff=0.02)).message.text
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, errors.InvalidRequestError), (401, errors.AuthError)])
+def test_what_cannot_succeed_is_not_asked_again(run, ask, model, llmock, status: int, kind) -> None:
+    llmock.expect({"type": "fail", "status": status, "times": 1})
+    with pytest.raises(kind):
+        run(complete_with_retry(model, ask(), backoff=0.01))
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("disconnect", errors.ConnectionFailedError),
+        ("truncate", errors.ConnectionFailedError),
+        ("malformed", errors.MalformedReplyError),
+        ("stall", errors.ProviderTimeoutError),
+    ],
+)
+def test_a_broken_stream_is_a_typed_error_and_never_a_short_success(
+    run, ask, model, llmock, fault, kind
+) -> None:
+    llmock.expect(
+        {
+            "type": "stream_fault",
+            "kind": fault,
+            "after_chunks": 3,
+            **({"stall_seconds": 20} if fault == "stall" else {}),
+        }
+    )
+    heard: list[str] = []
+    with pytest.raises(kind):
+        run(complete_with_retry(model, ask("Tell me a story."), listener(True, heard), backoff=0.01))
+    assert heard  # so it was not for us to ask again; whoever caught the error may
+    assert run(model.complete(ask("Tell me a story."), listener(True, []))).message.text
+
+
+def test_a_slow_first_token_is_waited_for(run, ask, model, llmock) -> None:
+    llmock.expect({"type": "slow_first_token", "seconds": 0.3})
+    assert run(model.complete(ask(), listener(True, []))).message.text
+
+
+def test_a_stream_that_breaks_before_its_first_delta_is_asked_for_again(run, ask, model, llmock) -> None:
+    llmock.expect({"type": "stream_fault", "kind": "disconnect", "after_chunks": 0})
+    heard: list[str] = []
+    request = ModelRequest(ask("Say hello.").messages, deadline=NEVER)
+    reply = run(complete_with_retry(model, request, listener(True, heard), backoff=0.02))
+    assert "".join(heard) == reply.message.text
