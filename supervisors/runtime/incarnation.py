@@ -1,0 +1,380 @@
+"""One run of one actor: who it is, what state it is in, who is told of its end.
+
+An incarnation ends exactly once, by `declare`: with its own last breath, or because somebody abandoned it. Whoever wins
+delivers, in this order (a specification others build on): the inbox is closed and what waits in it fails; registered
+names go; monitors hear `Down`; the supervisor hears of it; those that asked it to stop are answered.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+import pykka
+import structlog
+
+from supervisors.errors import CalleeExited
+from supervisors.reasons import ExitReason, Killed
+
+if TYPE_CHECKING:
+    from supervisors.runtime.mailbox import Inbox
+    from supervisors.runtime.zombies import Zombie
+
+log = structlog.get_logger("supervisors")
+
+State = Literal["starting", "running", "stopping", "terminated", "abandoned"]
+ENDED: Final = frozenset({"terminated", "abandoned"})
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """`on_start` has returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The actor, or the start callable, answered IGNORE: nothing runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailure:
+    """It ended before it was up."""
+
+    reason: ExitReason
+
+
+Outcome = Up | Ignored | StartFailure
+OnStarted = Callable[["Incarnation", Outcome], object]
+OnExit = Callable[["Incarnation", ExitReason], object]
+
+
+class Runner(Protocol):
+    """The thread an incarnation runs on: a pool worker or a thread of its own."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ident(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchInfo:
+    """What a supervisor says of a child it launches.
+
+    Args:
+        child_id: Of the child.
+        path: Labels from the root to the child.
+        generation: 0 for the first incarnation.
+        supervisor: None: nobody is told of a crash, so it is logged here.
+        names: Keys of the default registry, or Vias, held from before `on_start` to the end.
+        ask_failure: Whether an exception in an ask goes to the asker ("return") or ends the actor too ("crash").
+    """
+
+    child_id: Hashable = None
+    path: tuple[str, ...] = ()
+    generation: int = 0
+    supervisor: pykka.ActorRef[Any] | None = None
+    names: tuple[Hashable, ...] = ()
+    ask_failure: Literal["return", "crash"] = "return"
+
+
+UNSUPERVISED: Final = LaunchInfo()
+
+
+class Incarnation:
+    """See the module; made by the runtime only.
+
+    ref: Of the actor.
+    exit_reason: None while it is alive.
+    state: "starting" "running" "stopping" (runs `on_stop`) "terminated" "abandoned".
+    cleanup_error: What `on_stop` or `on_failure` raised, if so; `exit_reason` is the first reason then.
+    dropped: Messages nobody waits for that were in the inbox when it was closed.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "attention",
+        "begun",
+        "cleanup_error",
+        "cleanups",
+        "dropped",
+        "end_reason",
+        "exit_reason",
+        "inbox",
+        "info",
+        "on_ended",
+        "on_exit",
+        "on_started",
+        "ref",
+        "reply",
+        "runner",
+        "sleeper",
+        "state",
+        "stop_reason",
+        "stop_replies",
+        "unclean",
+        "watchers",
+        "zombie",
+    )
+
+    def __init__(
+        self,
+        ref: pykka.ActorRef[Any],
+        inbox: Inbox,
+        info: LaunchInfo = UNSUPERVISED,
+        on_started: OnStarted | None = None,
+        on_exit: OnExit | None = None,
+    ) -> None:
+        self.ref = ref
+        self.inbox = inbox
+        self.info = info
+        self.on_started = on_started
+        self.on_exit = on_exit
+        self.on_ended: Callable[[], object] | None = None  # for the runtime: lets go of the actor
+        self.state: State = "starting"
+        self.exit_reason: ExitReason | None = None
+        self.cleanup_error: BaseException | None = None
+        self.dropped = 0
+        self.begun = False  # `on_start` was called
+        self.runner: Runner | None = None  # while a handler may run
+        self.reply: pykka.Future[Any] | None = None  # of the message in progress
+        self.attention = False  # the loop looks at the next two before it takes a message
+        self.stop_reason: ExitReason | None = None  # somebody asked it to stop
+        self.end_reason: ExitReason | None = None  # it has decided to end
+        self.unclean = False  # ends without `on_stop`
+        self.stop_replies: list[pykka.Future[Any]] | None = None
+        self.sleeper: threading.Lock | None = None  # released to wake `sleep`
+        self.cleanups: dict[object, Callable[[ExitReason], object]] | None = None
+        self.watchers: dict[object, Callable[[ExitReason], object]] | None = None
+        self.zombie: Zombie | None = None
+
+    def __repr__(self) -> str:
+        return f"<Incarnation {self.generation} of {self.ref}: {self.state}>"
+
+    @property
+    def actor_class(self) -> type[Any]:
+        """Of the actor."""
+        return self.ref.actor_class
+
+    @property
+    def id(self) -> Hashable:
+        """The child id, None when it is not supervised."""
+        return self.info.child_id
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Labels from the root to it."""
+        return self.info.path
+
+    @property
+    def generation(self) -> int:
+        """How many incarnations came before it."""
+        return self.info.generation
+
+    @property
+    def supervisor(self) -> pykka.ActorRef[Any] | None:
+        """The ref of who restarts it."""
+        return self.info.supervisor
+
+    @property
+    def thread_name(self) -> str | None:
+        """Of the thread that runs it now."""
+        return None if (runner := self.runner) is None else runner.name
+
+    @property
+    def thread_ident(self) -> int | None:
+        """Of the thread that runs it now."""
+        return None if (runner := self.runner) is None else runner.ident
+
+    def is_current(self) -> bool:
+        """False once it has ended or was abandoned: its late results are void."""
+        return self.state not in ENDED
+
+    # Being told of its end
+
+    def add_cleanup(self, token: object, function: Callable[[ExitReason], object]) -> bool:
+        """Call `function(reason)` when it has ended, before monitors hear of it; False when it has ended."""
+        with locks.life:
+            if self.state in ENDED:
+                return False
+            if self.cleanups is None:
+                self.cleanups = {}
+            self.cleanups[token] = function
+            return True
+
+    def remove_cleanup(self, token: object) -> None:
+        with locks.life:
+            if self.cleanups is not None:
+                self.cleanups.pop(token, None)
+
+    def add_watcher(self, token: object, function: Callable[[ExitReason], object]) -> bool:
+        """Call `function(reason)` when it has ended and its names are free; False when it has ended."""
+        with locks.life:
+            if self.state in ENDED:
+                return False
+            if self.watchers is None:
+                self.watchers = {}
+            self.watchers[token] = function
+            return True
+
+    def remove_watcher(self, token: object) -> None:
+        with locks.life:
+            if self.watchers is not None:
+                self.watchers.pop(token, None)
+
+    # Coming up
+
+    def up(self) -> None:
+        """Say that it is up, after `on_start` has returned DEFER_START."""
+        with locks.life:
+            if self.state != "starting":
+                return
+            self.state = "running"
+            on_started, self.on_started = self.on_started, None
+        if on_started is not None:
+            contained(on_started, self, Up())
+
+    def fail_start(self, reason: ExitReason) -> None:
+        """End it after the current message, without `on_stop`: it could not come up."""
+        with locks.life:
+            self.unclean = True
+            self.end_reason = reason
+            self.attention = True
+        self.inbox.wake()
+
+    # Ending
+
+    def leave(self) -> bool:
+        """Take no more messages from now on; False when it was abandoned meanwhile.
+
+        pykka's order: refs say dead before `on_stop` runs.
+        """
+        with locks.life:
+            if self.state in ENDED:
+                return False
+            if self.state == "running":
+                self.state = "stopping"
+        pykka.ActorRegistry.unregister(self.ref)
+        self.ref.actor_stopped.set()
+        return True
+
+    def declare(
+        self, reason: ExitReason, *, ignored: bool = False, mark: Callable[[], State] | None = None
+    ) -> bool:
+        """End it and tell everybody; False when it has ended already.
+
+        Args:
+            reason: Of the end.
+            ignored: It answered IGNORE.
+            mark: Called, under the lock, by the one who ends it; returns the final state. Default: "terminated".
+        """
+        with locks.life:
+            if self.state in ENDED:
+                return False
+            was_up = self.state != "starting"
+            self.state = "terminated" if mark is None else mark()
+            if self.state == "terminated" and reason == Killed(abandoned=True):
+                reason = Killed()  # nothing is left behind
+            self.exit_reason = reason
+            on_started, self.on_started = self.on_started, None
+            on_exit, self.on_exit = self.on_exit, None
+            cleanups, self.cleanups = self.cleanups, None
+            watchers, self.watchers = self.watchers, None
+            on_ended, self.on_ended = self.on_ended, None
+        fail(self.reply, CalleeExited(reason))
+        self.reply = None
+        self.inbox.close(reason)
+        for cleanup in (cleanups or {}).values():
+            contained(cleanup, reason)
+        for watcher in (watchers or {}).values():
+            contained(watcher, reason)
+        if was_up and on_exit is not None:
+            contained(on_exit, self, reason)
+        elif not was_up and on_started is not None:
+            contained(on_started, self, Ignored() if ignored else StartFailure(reason))
+        while self.stop_replies:
+            answer(self.stop_replies.pop(), None)
+        if on_ended is not None:
+            on_ended()
+        return True
+
+    def note_stop(self, reason: ExitReason) -> None:
+        """Note that somebody wants it to stop; `Killed` comes before any other reason, else the first stays."""
+        if isinstance(reason, Killed):
+            self.unclean = self.unclean or self.stop_reason is None  # nobody asked it to clean up
+            self.stop_reason = reason
+        elif self.stop_reason is None:
+            self.stop_reason = reason
+        self.attention = True
+
+    def wake_sleeper(self) -> None:
+        """End a `sleep` in progress."""
+        with locks.life:
+            sleeper, self.sleeper = self.sleeper, None
+        if sleeper is not None:
+            sleeper.release()
+
+
+class _Locks:
+    """The lock of all state changes; reentrant, because the garbage collector may call us anywhere."""
+
+    def __init__(self) -> None:
+        self.life = threading.RLock()
+
+
+locks = _Locks()
+_local = threading.local()
+
+
+def current() -> Incarnation | None:
+    """Return the incarnation whose handler the calling thread runs; None outside of handlers."""
+    return getattr(_local, "incarnation", None)
+
+
+def set_current(incarnation: Incarnation | None) -> None:
+    """Note whose handler this thread runs."""
+    _local.incarnation = incarnation
+
+
+def incarnation_of(ref: pykka.ActorRef[Any]) -> Incarnation | None:
+    """Return the run behind a ref; None for an actor that was not started through this package."""
+    return getattr(ref.actor_inbox, "incarnation", None)
+
+
+def answer(reply: pykka.Future[Any] | None, value: object) -> None:
+    """Set the value of an ask; that the asker has given up changes nothing."""
+    if reply is not None:
+        try:
+            reply.set(value)
+        except queue.Full:
+            return
+        except Exception:  # a future of somebody else's
+            log.exception("reply_failed")
+
+
+def fail(reply: pykka.Future[Any] | None, error: BaseException) -> None:
+    """Set the exception of an ask; that the asker has given up changes nothing."""
+    if reply is not None:
+        try:
+            reply.set_exception((type(error), error, error.__traceback__))
+        except queue.Full:
+            return
+        except Exception:  # a future of somebody else's
+            log.exception("reply_failed")
+
+
+def contained(function: Callable[..., object], *args: object) -> None:
+    """Call somebody who wants to be told; what it raises is logged."""
+    try:
+        function(*args)
+    except BaseException:
+        log.exception("callback_failed", callback=repr(function))
+
+
+def reset_after_fork() -> None:
+    """Make the lock anew in a forked child; the forking handler's actor is dead there too."""
+    locks.life = threading.RLock()
+    set_current(None)

@@ -1,0 +1,213 @@
+"""What an actor does with a message, with a request to stop, and with anything that is raised: nothing gets past here.
+
+Used by both kinds of actors. What an exception means for the actor (an `Exception` in an ask goes back to the asker and
+changes nothing else):
+
+    Exception                 Crash (on_failure)
+    Exit(reason)              ends with that reason (on_stop)
+    SystemExit(None or 0)     Normal (on_stop)
+    KeyboardInterrupt         Shutdown("interrupt") (on_stop)
+    any other BaseException   Crash (on_failure)
+
+In every case the asker gets `CalleeExited`, and no other actor is touched. In `on_start` it is a failed start; in `on_stop`
+and `on_failure` the first reason stays, and the second exception is the incarnation's `cleanup_error`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import structlog
+
+from supervisors.reasons import Crash, Exit, ExitReason, Normal, Shutdown
+from supervisors.runtime.incarnation import ENDED, Incarnation, answer, fail, locks
+from supervisors.runtime.messages import Drained, Notice, reject
+from supervisors.runtime.pykka_private import StopMessage, log_returned
+from supervisors.spec import IGNORE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pykka
+
+    from supervisors.runtime.pykka_private import Envelope
+
+log = structlog.get_logger("supervisors")
+
+
+class DeferStart(Enum):
+    """Type of `DEFER_START`: an `on_start` that returns it is not up until `incarnation.up()`."""
+
+    DEFER_START = "defer_start"
+
+
+DEFER_START: Final = DeferStart.DEFER_START
+
+
+def begin(incarnation: Incarnation, actor: pykka.Actor) -> bool:
+    """Run `on_start`; False when the actor has ended with that."""
+    incarnation.begun = True
+    on_start = cast("Callable[[], object]", actor.on_start)
+    try:
+        outcome = on_start()
+    except BaseException as error:
+        if incarnation.leave():
+            if incarnation.on_started is None:
+                _log_crash(incarnation, error)
+            incarnation.declare(reason_of(error))
+        return False
+    if outcome is IGNORE:
+        if incarnation.leave():
+            incarnation.declare(Normal(), ignored=True)
+        return False
+    if outcome is not DEFER_START:
+        incarnation.up()
+    return incarnation.state not in ENDED
+
+
+def handle(incarnation: Incarnation, actor: pykka.Actor, message: Any) -> bool:
+    """Handle one message; its reply is `incarnation.reply`. Returns whether the actor has ended."""
+    try:
+        # All of pykka's messages and ours are named tuples, so others are known by one look.
+        result = (
+            _handle_tuple(incarnation, actor, message)
+            if isinstance(message, tuple)
+            else actor.on_receive(message)
+        )
+    except BaseException as error:
+        return _failed(incarnation, actor, error)
+    reply = incarnation.reply
+    if reply is not None:
+        incarnation.reply = None
+        answer(reply, result)
+    return False
+
+
+def attend(incarnation: Incarnation, actor: pykka.Actor, envelope: Envelope[Any] | None) -> bool:
+    """Look at what came out of band: a request to stop, a decision to end. Returns whether the actor has ended.
+
+    Args:
+        incarnation: Whose `attention` is set.
+        actor: Its actor.
+        envelope: A message taken from the inbox but not handled yet; rejected if the actor ends.
+    """
+    while incarnation.attention:
+        incarnation.attention = False
+        reason = incarnation.end_reason
+        if reason is None and incarnation.state not in ENDED:
+            reason = incarnation.stop_reason
+            if reason is None:
+                return False
+            pending, incarnation.reply = incarnation.reply, None  # the hook answers nobody
+            try:
+                taken = takes_over(actor, reason)
+            except BaseException as error:
+                incarnation.reply = pending
+                _put_back(incarnation, envelope, reason)
+                return end_by(incarnation, actor, error)
+            incarnation.reply = pending
+            if taken:
+                continue
+        _put_back(incarnation, envelope, reason)
+        if reason is not None:
+            end(incarnation, actor, reason)
+        return True
+    return False
+
+
+def takes_over(actor: Any, reason: ExitReason) -> bool:
+    """Ask an actor whether it sees to its end itself."""
+    hook = getattr(actor, "on_stop_requested", None)
+    return hook is not None and bool(hook(reason))
+
+
+def end(incarnation: Incarnation, actor: pykka.Actor, reason: ExitReason) -> None:
+    """End an actor in order."""
+    if incarnation.leave():
+        if not incarnation.unclean:
+            _clean_up(incarnation, actor.on_stop)
+        incarnation.declare(reason)
+
+
+def end_by(incarnation: Incarnation, actor: pykka.Actor, error: BaseException) -> bool:
+    """End an actor because of what one of its handlers raised; always True."""
+    reason = _orderly(error)
+    if reason is not None:
+        end(incarnation, actor, reason)
+    elif incarnation.leave():
+        if incarnation.on_exit is None:
+            _log_crash(incarnation, error)
+        _clean_up(incarnation, actor.on_failure, type(error), error, error.__traceback__)
+        incarnation.declare(Crash.of(error))
+    return True
+
+
+def reason_of(error: BaseException) -> ExitReason:
+    """Say what an exception means for the actor that raised it."""
+    return _orderly(error) or Crash.of(error)
+
+
+def _handle_tuple(incarnation: Incarnation, actor: pykka.Actor, message: tuple[Any, ...]) -> Any:
+    if isinstance(message, StopMessage):
+        with locks.life:
+            if incarnation.reply is not None and incarnation.state not in ENDED:
+                incarnation.stop_replies = [*(incarnation.stop_replies or ()), incarnation.reply]
+                incarnation.reply = None
+            incarnation.note_stop(Normal())
+        return None
+    if isinstance(message, Drained):
+        with locks.life:
+            incarnation.note_stop(message.reason)
+        return None
+    if isinstance(message, Notice):
+        return None if message.source.withdrawn else actor.on_receive(message.message)
+    return actor._handle_receive(message)
+
+
+def _failed(incarnation: Incarnation, actor: pykka.Actor, error: BaseException) -> bool:
+    if incarnation.state in ENDED:
+        return True  # abandoned: nobody wants to know
+    reply = incarnation.reply
+    survives = isinstance(error, Exception) and not isinstance(error, Exit)
+    if survives and reply is not None and incarnation.info.ask_failure == "return":
+        incarnation.reply = None
+        log_returned(actor, error)
+        fail(reply, error)
+        return False
+    return end_by(incarnation, actor, error)
+
+
+def _orderly(error: BaseException) -> ExitReason | None:
+    if isinstance(error, Exit):
+        return error.reason
+    if isinstance(error, SystemExit) and error.code in {None, 0}:
+        return Normal()
+    if isinstance(error, KeyboardInterrupt):
+        return Shutdown("interrupt")
+    return None
+
+
+def _clean_up(incarnation: Incarnation, function: Callable[..., object], *args: Any) -> None:
+    try:
+        function(*args)
+    except BaseException as error:
+        if incarnation.state in ENDED:
+            return
+        log.exception("cleanup_error", actor=str(incarnation.ref), path=incarnation.path)
+        error.__traceback__ = None  # else it keeps the actor alive
+        incarnation.cleanup_error = error
+
+
+def _put_back(incarnation: Incarnation, envelope: Envelope[Any] | None, reason: ExitReason | None) -> None:
+    if envelope is not None:
+        incarnation.reply = None
+        reject(envelope, incarnation, incarnation.exit_reason or reason)
+
+
+def _log_crash(incarnation: Incarnation, error: BaseException) -> None:
+    """Say it once: nobody supervises this actor."""
+    try:
+        log.error("actor_crashed", actor=str(incarnation.ref), error=repr(error), exc_info=error)
+    except Exception:  # a broken repr or renderer must not make an end worse
+        log.error("actor_crashed", actor=str(incarnation.ref))  # noqa: TRY400 # the traceback is what could not be said

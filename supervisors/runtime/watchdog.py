@@ -1,0 +1,147 @@
+"""Finds workers that block without saying so, and tells them from workers that merely compute.
+
+Looks every few milliseconds, only while work waits. A worker is *still* when it has begun no new slice and its thread
+has used no CPU since the last look. That alone could be a thread that waits for the interpreter lock, so either the
+process as a whole must have been idle too, or the thread must have been still for many looks in a row.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = structlog.get_logger("supervisors")
+
+TICK: Final = 0.01  # seconds between two looks
+LINGER: Final = 1.0  # seconds without anything to look at, after which the thread ends
+IDLE_SHARE: Final = 0.5  # of one core: below that the process does not compute
+NO_CPU: Final = 0.0005  # seconds of CPU per look that are nothing
+PATIENCE: Final = 10  # looks in a row that tell blocked from starved when the process computes
+
+
+class Sampled(Protocol):
+    """A worker, as far as the watchdog looks at it."""
+
+    runs: int
+    cpu_clock: int | None
+    seen: tuple[int, float]
+    still: int
+
+
+class Watched(Protocol):
+    """A dispatcher, as far as the watchdog looks at it."""
+
+    def check(self, still: Callable[[Sampled], bool], /) -> None:
+        """Look once; calls `forget` when nothing waits any more."""
+
+
+def thread_cpu_clock() -> int | None:
+    """Return the clock of the calling thread's CPU time; None where threads have none (macOS, Windows)."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return None
+    try:
+        return time.pthread_getcpuclockid(threading.get_ident())
+    except OSError:
+        return None
+
+
+def cpu_seconds(clock: int | None) -> float:
+    """Read a thread's CPU time; 0.0 when it has no clock or has ended."""
+    if clock is None:
+        return 0.0
+    try:
+        return time.clock_gettime(clock)
+    except OSError:
+        return 0.0
+
+
+def judge(worker: Sampled, cpu: float, *, process_idle: bool) -> bool:
+    """Take a sample of a busy worker; True when it blocks.
+
+    Args:
+        worker: Its last sample is replaced.
+        cpu: CPU seconds its thread has used so far.
+        process_idle: Whether the process has used less than `IDLE_SHARE` of a core since the last look.
+    """
+    runs, before = worker.seen
+    moved = runs != worker.runs or cpu - before > NO_CPU
+    worker.seen = (worker.runs, cpu)
+    worker.still = 0 if moved else worker.still + 1
+    if moved:
+        return False
+    if process_idle:
+        return True
+    return worker.cpu_clock is not None and worker.still >= PATIENCE
+
+
+class Watchdog:
+    """One thread for all dispatchers; started at the first need, gone a second after the last."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition(threading.RLock())
+        self._watched: set[Watched] = set()
+        self._thread: threading.Thread | None = None
+        self._released = False
+
+    def watch(self, dispatcher: Watched) -> None:
+        """Look at `dispatcher` from now on, until `forget`."""
+        with self._condition:
+            self._watched.add(dispatcher)
+            self._released = False
+            if self._thread is not None:
+                if len(self._watched) == 1:
+                    self._condition.notify()
+                return
+            self._thread = threading.Thread(target=self._run, name="supervisors-watchdog", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:  # no more threads: then none could be added either
+                self._thread = None
+                log.warning("watchdog_not_started")
+
+    def forget(self, dispatcher: Watched) -> None:
+        """Look at `dispatcher` no more."""
+        with self._condition:
+            self._watched.discard(dispatcher)
+
+    def release(self) -> list[threading.Thread]:
+        """End the thread when there is nothing to look at; returns the thread that will end."""
+        with self._condition:
+            self._released = True
+            self._condition.notify()
+            return [] if self._thread is None or self._watched else [self._thread]
+
+    def _run(self) -> None:
+        while self._has_work():
+            wall, process = time.monotonic(), time.process_time()
+            while self._watched:
+                time.sleep(TICK)
+                now, used = time.monotonic(), time.process_time()
+                self._look(process_idle=used - process < IDLE_SHARE * (now - wall))
+                wall, process = now, used
+
+    def _look(self, *, process_idle: bool) -> None:
+        def still(worker: Sampled) -> bool:
+            return judge(worker, cpu_seconds(worker.cpu_clock), process_idle=process_idle)
+
+        for dispatcher in list(self._watched):
+            try:
+                dispatcher.check(still)
+            except Exception:
+                log.exception("watchdog_failed")
+                self.forget(dispatcher)
+
+    def _has_work(self) -> bool:
+        """Wait until there is a dispatcher to look at; False: the thread shall end."""
+        with self._condition:
+            while not self._watched:
+                if self._released or (not self._condition.wait(LINGER) and not self._watched):
+                    self._thread = None
+                    return False
+            return True
