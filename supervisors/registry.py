@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from supervisors.links import MonitorRef, Notify
+    from supervisors.reasons import ExitReason
 
 Keys = Literal["unique", "duplicate"]
 AnyRef = pykka.ActorRef[Any]
