@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 async def _serve(host: str, port: int, token: str | None, *, tied: bool) -> None:
     from alloy_actors.local.server import ABOUT, StandIn
 
+    parent = os.getppid()  # before the parent can know that we are ready, and be killed
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -72,7 +73,6 @@ async def _serve(host: str, port: int, token: str | None, *, tied: bool) -> None
     sys.stdout.flush()
     if tied:
         threading.Thread(target=_watch_stdin, args=(loop, end), name="watch-stdin", daemon=True).start()
-    parent = os.getppid()
     while not end.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(end.wait(), _PARENT_CHECK if tied else None)
