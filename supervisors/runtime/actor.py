@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import os
+import random
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pykka
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     import threading
 
     from supervisors.reasons import ExitReason
+
+_random = random.Random()  # noqa: S311 # unique is enough for a urn, and asking the system costs 5 us
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
 
 
 class PooledActor(pykka.Actor):
@@ -35,7 +40,7 @@ class PooledActor(pykka.Actor):
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         # Not pykka's __init__: an Event per actor is most of its memory.
-        self.actor_urn = uuid.uuid4().urn
+        self.actor_urn = _urn()
         self.actor_inbox = self._create_actor_inbox()
         self.actor_stopped = cast("threading.Event", Flag())
         self._actor_ref = pykka.ActorRef(self)
@@ -76,3 +81,10 @@ def run(actor: PooledActor, incarnation: Incarnation) -> None:
         RuntimeError: There is no thread and none can be started.
     """
     actor.actor_inbox.start(actor, incarnation, Dispatcher.get(actor.dispatcher))
+
+
+def _urn() -> str:
+    """Make the urn of a random UUID of version 4."""
+    digits = f"{_random.getrandbits(128):032x}"
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

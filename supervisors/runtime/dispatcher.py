@@ -144,6 +144,11 @@ class Dispatcher:
         return len(self._workers)
 
     @property
+    def live_count(self) -> int:
+        """How many actors run on it."""
+        return self._live
+
+    @property
     def blocked_count(self) -> int:
         """How many of them block, as far as is known."""
         return self._off
@@ -354,8 +359,11 @@ def block_on(lock: threading.Lock, timeout: float | None, *, for_answer: bool = 
 def release_idle_dispatchers(timeout: float) -> None:
     """End lingering pool threads and wait up to `timeout` seconds for that."""
     end = time.monotonic() + timeout
-    threads = [thread for dispatcher in Dispatcher.all() for thread in dispatcher.release()]
-    threads += Dispatcher.watchdog.release()
+    dispatchers = Dispatcher.all()
+    threads = [thread for dispatcher in dispatchers for thread in dispatcher.release()]
+    watchdog = Dispatcher.watchdog.release()
+    if watchdog is not None and not any(dispatcher.live_count for dispatcher in dispatchers):
+        threads.append(watchdog)
     for thread in threads:
         if thread is not threading.current_thread():
             thread.join(max(0.0, end - time.monotonic()))

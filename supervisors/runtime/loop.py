@@ -19,6 +19,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 
 from supervisors.reasons import Crash, Exit, ExitReason, Normal, Shutdown
 from supervisors.runtime.incarnation import ENDED, Incarnation, answer, fail, locks
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from supervisors.runtime.pykka_private import Envelope
 
 log = structlog.get_logger("supervisors")
+
+_SPECIAL: Final = frozenset({StopMessage, Drained, Notice, ProxyCall, ProxyGetAttr, ProxySetAttr})
 
 
 class DeferStart(Enum):
@@ -69,12 +72,10 @@ def begin(incarnation: Incarnation, actor: pykka.Actor) -> bool:
 def handle(incarnation: Incarnation, actor: pykka.Actor, message: Any) -> bool:
     """Handle one message; its reply is `incarnation.reply`. Returns whether the actor has ended."""
     try:
-        # All of pykka's messages and ours are named tuples, so others are known by one look.
-        result = (
-            _handle_tuple(incarnation, actor, message)
-            if isinstance(message, tuple)
-            else actor.on_receive(message)
-        )
+        if type(message) in _SPECIAL:
+            result = _handle_special(incarnation, actor, message)
+        else:
+            result = actor.on_receive(message)
     except BaseException as error:
         return _failed(incarnation, actor, error)
     reply = incarnation.reply
@@ -148,7 +149,7 @@ def reason_of(error: BaseException) -> ExitReason:
     return _orderly(error) or Crash.of(error)
 
 
-def _handle_tuple(incarnation: Incarnation, actor: pykka.Actor, message: tuple[Any, ...]) -> Any:
+def _handle_special(incarnation: Incarnation, actor: pykka.Actor, message: Any) -> Any:
     if isinstance(message, StopMessage):
         with locks.life:
             if incarnation.reply is not None and incarnation.state not in ENDED:

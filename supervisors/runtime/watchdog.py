@@ -110,12 +110,12 @@ class Watchdog:
         with self._condition:
             self._watched.discard(dispatcher)
 
-    def release(self) -> list[threading.Thread]:
-        """End the thread when there is nothing to look at; returns the thread that will end."""
+    def release(self) -> threading.Thread | None:
+        """End the thread as soon as there is nothing to look at; returns it."""
         with self._condition:
             self._released = True
             self._condition.notify()
-            return [] if self._thread is None or self._watched else [self._thread]
+            return self._thread
 
     def _run(self) -> None:
         while self._has_work():
