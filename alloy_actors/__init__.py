@@ -1,1 +1,131 @@
-"""OTP for LLM agents."""
+"""OTP for LLM agents: supervised agents that stay responsive, fan out their tool calls and survive crashes.
+
+import alloy_actors as alloy
+
+agent = alloy.Agent.start(provider=alloy.OpenAICompat(model="...", api_url="..."))
+print(agent.chat("What does this project do?").text)
+"""
+
+from __future__ import annotations
+
+from alloy_actors.__about__ import __version__
+from alloy_actors.actors.api import Agent
+from alloy_actors.actors.entry import Health
+from alloy_actors.actors.oneshot import arun, astream, run, stream
+from alloy_actors.actors.ref import AgentRef
+from alloy_actors.actors.system import AgentSystem, shutdown
+from alloy_actors.content import (
+    ContentBlock,
+    ImageBlock,
+    Message,
+    TextBlock,
+    ThinkingBlock,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from alloy_actors.errors import (
+    AgentDownError,
+    AlloyError,
+    AuthError,
+    BusyError,
+    CancelledError,
+    ConfigError,
+    ConnectionFailedError,
+    ContextOverflowError,
+    CrashError,
+    FencedError,
+    InvalidRequestError,
+    MalformedReplyError,
+    OverloadedError,
+    ProviderError,
+    ProviderTimeoutError,
+    QueueFullError,
+    QuotaError,
+    RateLimitError,
+    RunError,
+    ServerError,
+    TimeoutError,  # noqa: A004  (also the builtin one: `except TimeoutError` catches it either way)
+    ToolError,
+    WouldDeadlock,
+)
+from alloy_actors.events import (
+    Event,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ThinkingDelta,
+    ToolEnded,
+    ToolStarted,
+    TurnFinished,
+    TurnStarted,
+)
+from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
+from alloy_actors.providers.openai_compat import OpenAICompat
+from alloy_actors.result import Result, ToolCallRecord
+from alloy_actors.session import Session
+from alloy_actors.tooldef import Tool, ToolContext, tool
+
+__all__ = [
+    "Agent",
+    "AgentDownError",
+    "AgentRef",
+    "AgentSystem",
+    "AlloyError",
+    "AuthError",
+    "BusyError",
+    "CancelledError",
+    "ConfigError",
+    "ConnectionFailedError",
+    "ContentBlock",
+    "ContextOverflowError",
+    "CrashError",
+    "Delta",
+    "Event",
+    "FencedError",
+    "Health",
+    "ImageBlock",
+    "InvalidRequestError",
+    "MalformedReplyError",
+    "Message",
+    "ModelReply",
+    "ModelRequest",
+    "OpenAICompat",
+    "OverloadedError",
+    "Provider",
+    "ProviderError",
+    "ProviderTimeoutError",
+    "QueueFullError",
+    "QuotaError",
+    "RateLimitError",
+    "Result",
+    "RunError",
+    "RunFinished",
+    "RunStarted",
+    "ServerError",
+    "Session",
+    "TextBlock",
+    "TextDelta",
+    "ThinkingBlock",
+    "ThinkingDelta",
+    "TimeoutError",
+    "Tool",
+    "ToolCall",
+    "ToolCallRecord",
+    "ToolContext",
+    "ToolEnded",
+    "ToolError",
+    "ToolResult",
+    "ToolStarted",
+    "TurnFinished",
+    "TurnStarted",
+    "Usage",
+    "WouldDeadlock",
+    "__version__",
+    "arun",
+    "astream",
+    "run",
+    "shutdown",
+    "stream",
+    "tool",
+]

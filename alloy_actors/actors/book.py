@@ -104,7 +104,9 @@ class RequestBook:
         "_queue",
         "_result_ttl",
         "_running",
+        "_settled",
         "_store",
+        "_telling",
         "_wake",
         "agent_id",
     )
@@ -124,6 +126,8 @@ class RequestBook:
         self._finished: dict[str, Request] = {}  # oldest first
         self._running: Request | None = None
         self._closed: str | None = None  # why nothing is accepted
+        self._telling = 0  # results whose callbacks are being called
+        self._settled: list[Callable[[], object]] = []
 
     def seed(self, messages: tuple[Message, ...], usage: Usage) -> None:
         """Begin the log with a conversation; before the first request, and only where there is no log yet."""
@@ -211,10 +215,24 @@ class RequestBook:
                 return False
             callbacks = self._settle(request, result)
             more = bool(self._queue)
+            self._telling += 1
         if more:
             self._wake()
         _tell(callbacks, result)
+        with self._lock:
+            self._telling -= 1
+            settled = self._take_settled()
+        for function in settled:
+            function()
         return True
+
+    def when_settled(self, function: Callable[[], object]) -> None:
+        """Call `function` when every request has its result and everyone was told: now, if so."""
+        with self._lock:
+            self._settled.append(function)
+            settled = self._take_settled()
+        for waiting in settled:
+            waiting()
 
     def cancel(self, request_id: str | None, why: str, cancelled: Callable[[Request], Result]) -> bool:
         """Cancel a request; None is the running one.
@@ -335,6 +353,12 @@ class RequestBook:
                 self._queue.append(request)
             if request.acknowledged is not None:
                 request.acknowledged.set()
+
+    def _take_settled(self) -> list[Callable[[], object]]:
+        if self._open or self._telling or not self._settled:
+            return []
+        settled, self._settled = self._settled, []
+        return settled
 
     def _settle(self, request: Request, result: Result) -> list[OnResult]:
         if request is self._running:

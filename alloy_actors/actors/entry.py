@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from alloy_actors.provider import Provider
     from alloy_actors.tool_runner import ToolRunner
     from alloy_actors.turn import Run
+    from supervisors import ChildExit
     from supervisors.reasons import ExitReason
 
 Condition: TypeAlias = Literal["starting", "up", "restarting", "parked", "stopped"]
@@ -203,14 +204,12 @@ class AgentEntry:
 
     def await_end(self, deadline: Deadline) -> bool:
         """Wait until a stopped agent's last run has left by its door and all callbacks have been called."""
-        request = self.book.running()
-        if request is not None:
-            ended: PooledFuture[Result] = PooledFuture()
-            self.book.on_finished(request, ended.set)
-            try:
-                ended.get(timeout=deadline.remaining())
-            except pykka.Timeout:
-                return False
+        settled: PooledFuture[None] = PooledFuture()
+        self.book.when_settled(settled.set)
+        try:
+            settled.get(timeout=deadline.remaining())
+        except pykka.Timeout:
+            return False
         return self.callbacks.drain(deadline.remaining())
 
     def _restarting(self, reason: ExitReason) -> None:

@@ -234,7 +234,7 @@ _current: LoopThread | None = None
 
 def loop_thread() -> LoopThread:
     """The process's loop thread, started at first use."""
-    global _current  # noqa: PLW0603  (one loop per process is the design)
+    global _current
     current = _current
     if current is not None:
         return current
@@ -259,7 +259,7 @@ def stop_loop_thread(timeout: float) -> bool:
 
 def _after_fork() -> None:
     """The parent's loop thread does not exist in a forked child."""
-    global _lock, _current  # noqa: PLW0603
+    global _lock, _current
     _lock = threading.Lock()
     _current = None
 

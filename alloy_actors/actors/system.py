@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import threading
@@ -30,6 +31,8 @@ from alloy_actors.store.memory import MemoryStore
 from alloy_actors.tool_runner import ToolRunner
 from supervisors import Backoff, ChildSpec, DynamicSupervisor, RestartType, Supervisor
 from supervisors import run as run_supervisor
+from supervisors.daemon import before_exit
+from supervisors.errors import NotFound
 from supervisors.runtime import PooledFuture, release_idle_threads
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from alloy_actors.journal import Store
+    from supervisors.refs import SupervisorRef
 
 log = structlog.get_logger("alloy_actors")
 
@@ -94,6 +98,7 @@ class AgentSystem:
         )
         self._agents = self._root.which_child("agents").ref
         _systems.add(self)
+        _stop_all_before_exit()
 
     def __repr__(self) -> str:
         return f"<AgentSystem {len(self._entries)} agents{' stopped' if self._stopped else ''}>"
@@ -207,7 +212,7 @@ class AgentSystem:
             The exit code of `supervisors.run`.
         """
         try:
-            return run_supervisor(self._root, grace=grace, before_stop=lambda deadline: self.stop(deadline))
+            return run_supervisor(self._root, grace=grace, before_stop=self.stop)
         finally:
             self.stop()
 
@@ -218,6 +223,8 @@ class AgentSystem:
         with blocking_region():
             try:
                 ended.get(timeout=deadline.remaining())
+            except NotFound:
+                pass  # it has ended by itself meanwhile
             except pykka.Timeout:
                 log.warning("stop_timed_out", agent=entry.name)
             entry.await_end(deadline)
@@ -230,7 +237,8 @@ class AgentSystem:
         """Ask the agents' supervisor to end an agent; the future is done when it has."""
         entry.check_process()
         with self._lock:
-            self._entries.pop(entry.name, None)
+            if self._entries.get(entry.name) is entry:
+                del self._entries[entry.name]
         return self._agents.terminate_child(entry.last_ref, block=False)
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -317,6 +325,12 @@ def _take_session(session: object, given: dict[str, Any]) -> None:
         raise ConfigError(message)
     given["messages"] = session.messages
     given["usage"] = session.usage
+
+
+@functools.cache
+def _stop_all_before_exit() -> None:
+    """A process that ends without `stop` still tells those who wait; see `supervisors.daemon.before_exit`."""
+    before_exit(shutdown)
 
 
 _default_lock = threading.Lock()

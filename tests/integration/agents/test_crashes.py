@@ -1,0 +1,157 @@
+"""An actor that fails comes back; what it was asked is answered, what it knew is kept."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+import alloy_actors as alloy
+from alloy_actors.testing import Gate, ScriptedProvider, held, tool_call
+from tests.checks import check_sendable
+
+WAIT = 5.0
+
+
+def echo(request: alloy.ModelRequest) -> str:
+    return f"turn {sum(message.role == 'user' for message in request.messages)}"
+
+
+def test_a_crashed_agent_answers_the_next_chat_on_the_same_handle(system: alloy.AgentSystem) -> None:
+    agent = system.spawn("a", provider=ScriptedProvider(echo))
+    agent.chat("1")
+    agent.chat("2")
+    agent.crash("drill")
+    assert agent.chat("3").text == "turn 3"
+    assert [message.text for message in agent.messages()] == ["1", "turn 1", "2", "turn 2", "3", "turn 3"]
+    assert agent.health().restarts == 1
+
+
+def test_a_sibling_keeps_its_incarnation_and_its_run(system: alloy.AgentSystem) -> None:
+    gate = Gate()
+    agent = system.spawn("a", provider=ScriptedProvider(echo))
+    sibling = system.spawn("b", provider=ScriptedProvider([held(gate, "undisturbed")]))
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    sibling.send_message("go", results.put)
+    gate.arrived()
+    agent.crash()
+    agent.chat("back?")
+    gate.release()
+    assert results.get(timeout=WAIT).text == "undisturbed"
+    assert sibling.health().restarts == 0
+
+
+def test_a_crash_ends_the_request_in_flight_and_keeps_the_queue(system: alloy.AgentSystem) -> None:
+    gate = Gate()
+    agent = system.spawn("a", provider=ScriptedProvider([held(gate, "never"), "second", "third"]))
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    for number in "123":
+        agent.send_message(number, results.put, request_id=number)
+    gate.arrived()
+    agent.crash("drill")
+    first, second, third = (results.get(timeout=WAIT) for _ in range(3))
+    assert (first.request_id, first.status) == ("1", "error")
+    assert isinstance(first.error, alloy.CrashError)
+    assert "drill" in str(first.error.__cause__)
+    assert (second.text, third.text) == ("second", "third")
+    check_sendable(agent.messages())
+    assert len(agent.messages()) == 6
+
+
+def test_a_crash_in_the_middle_of_tools_leaves_a_history_that_can_be_sent(system: alloy.AgentSystem) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    @alloy.tool
+    def slow() -> str:
+        """Wait."""
+        started.set()
+        release.wait(WAIT)
+        return "too late"
+
+    agent = system.spawn("a", provider=ScriptedProvider([tool_call("slow"), "fine"]), tools=[slow])
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    agent.send_message("go", results.put)
+    assert started.wait(WAIT)
+    agent.crash()
+    assert results.get(timeout=WAIT).status == "error"
+    release.set()
+    assert agent.chat("again").text == "fine"
+    check_sendable(agent.messages())
+    assert "outcome of this call is unknown" in agent.messages()[2].blocks[0].content
+
+
+def test_a_switched_model_survives_a_crash(system: alloy.AgentSystem) -> None:
+    agent = system.spawn("a", provider=ScriptedProvider("one", model="one"))
+    agent.set_model(ScriptedProvider(["from two"], model="two"))
+    agent.crash()
+    assert agent.chat("who?").text == "from two"
+
+
+def test_a_reset_survives_a_crash(system: alloy.AgentSystem) -> None:
+    agent = system.spawn("a", provider=ScriptedProvider(echo))
+    agent.chat("1")
+    agent.reset()
+    agent.crash()
+    assert agent.messages() == []
+    assert agent.usage().input_tokens == 10
+
+
+def test_the_fourth_crash_in_a_row_parks_the_agent_alone_and_tells_everyone(
+    system: alloy.AgentSystem,
+) -> None:
+    gate = Gate()
+    agent = system.spawn("a", provider=ScriptedProvider([held(gate, "never")] * 9))
+    sibling = system.spawn("b", provider=ScriptedProvider(echo))
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    for number in range(4):
+        agent.crash(f"drill {number}")
+        if number < 3:
+            agent.messages()  # waits until it is back
+    with pytest.raises(alloy.AgentDownError, match="parked"):
+        while True:
+            agent.messages()
+    for call in (lambda: agent.chat("1"), lambda: agent.send_message("2", results.put), agent.crash):
+        with pytest.raises(alloy.AgentDownError, match="parked"):
+            call()
+    assert agent.health().status == "parked"
+    assert sibling.chat("still there?").text == "turn 1"
+    assert sibling.health().restarts == 0
+
+
+def test_who_waits_on_an_agent_that_gets_parked_is_told(system: alloy.AgentSystem) -> None:
+    gate = Gate()
+    agent = system.spawn("a", provider=ScriptedProvider([held(gate, "never")] * 9))
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    raised: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+
+    def wait() -> None:
+        try:
+            agent.chat("blocking", request_id="0")
+        except alloy.AgentDownError as error:
+            raised.put(error)
+
+    waiter = threading.Thread(target=wait)
+    for number in range(5):
+        agent.send_message(f"{number}", results.put, request_id=f"m{number}")
+    waiter.start()
+    while agent.health().pending_count < 5:
+        pass
+    for number in range(1, 5):
+        gate.arrived(number)
+        agent.crash("again")
+    told = [results.get(timeout=WAIT) for _ in range(5)]
+    assert {result.status for result in told} == {"error"}
+    assert isinstance(told[-1].error, alloy.AgentDownError)
+    assert isinstance(raised.get(timeout=WAIT), alloy.AgentDownError)
+    waiter.join(WAIT)
+
+
+def test_a_parked_agent_can_be_stopped_and_started_anew(system: alloy.AgentSystem) -> None:
+    agent = system.spawn("a", provider=ScriptedProvider(echo))
+    with pytest.raises(alloy.AgentDownError):
+        while True:
+            agent.crash()
+            agent.messages()
+    agent.stop()
+    assert system.spawn("a", provider=ScriptedProvider(echo)).chat("new").text == "turn 1"
