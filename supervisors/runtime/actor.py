@@ -55,10 +55,11 @@ class PooledActor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         """Run, unsupervised: what pykka's own `start()` does last."""
+        incarnation = Incarnation(self.actor_ref, self.actor_inbox)
         try:
-            run(self, Incarnation(self.actor_ref, self.actor_inbox))
+            run(self, incarnation)
         except BaseException:
-            pykka.ActorRegistry.unregister(self.actor_ref)
+            incarnation.never_ran()
             raise
 
     def on_stop_requested(self, reason: ExitReason) -> bool:

@@ -7,6 +7,7 @@ names go; monitors hear `Down`; the supervisor hears of it; those that asked it 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Hashable
@@ -17,7 +18,7 @@ import pykka
 import structlog
 
 from supervisors.errors import CalleeExited
-from supervisors.reasons import ExitReason, Killed
+from supervisors.reasons import ExitReason, Killed, Normal
 
 if TYPE_CHECKING:
     from supervisors.runtime.mailbox import Inbox
@@ -301,6 +302,12 @@ class Incarnation:
             on_ended()
         return True
 
+    def never_ran(self) -> None:
+        """Take everything back: it could not be started. Only who tried is told, by an exception."""
+        self.on_started = None
+        self.leave()
+        self.declare(Normal())
+
     def note_stop(self, reason: ExitReason) -> None:
         """Note that somebody wants it to stop; `Killed` comes before any other reason, else the first stays."""
         if isinstance(reason, Killed):
@@ -351,8 +358,8 @@ def answer(reply: pykka.Future[Any] | None, value: object) -> None:
             reply.set(value)
         except queue.Full:
             return
-        except Exception:  # a future of somebody else's
-            log.exception("reply_failed")
+        except Exception as problem:  # a future of somebody else's
+            report("reply_failed", problem)
 
 
 def fail(reply: pykka.Future[Any] | None, error: BaseException) -> None:
@@ -362,16 +369,25 @@ def fail(reply: pykka.Future[Any] | None, error: BaseException) -> None:
             reply.set_exception((type(error), error, error.__traceback__))
         except queue.Full:
             return
-        except Exception:  # a future of somebody else's
-            log.exception("reply_failed")
+        except Exception as problem:  # a future of somebody else's
+            report("reply_failed", problem)
 
 
 def contained(function: Callable[..., object], *args: object) -> None:
     """Call somebody who wants to be told; what it raises is logged."""
     try:
         function(*args)
-    except BaseException:
-        log.exception("callback_failed", callback=repr(function))
+    except BaseException as error:
+        report("callback_failed", error, callback=repr(function))
+
+
+def report(event: str, error: BaseException, **facts: object) -> None:
+    """Log an exception; that this fails too, in a renderer or a `__repr__`, must not make an end worse."""
+    try:
+        log.error(event, **facts, exc_info=error)
+    except Exception:
+        with contextlib.suppress(Exception):
+            log.error(event, error_class=type(error).__qualname__)  # noqa: TRY400 # the rest could not be said
 
 
 def reset_after_fork() -> None:

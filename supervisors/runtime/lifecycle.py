@@ -199,9 +199,7 @@ def _start(
         else:
             threads.run(actor, incarnation)
     except BaseException:
-        incarnation.on_started = None
-        incarnation.leave()
-        incarnation.declare(Normal())
+        incarnation.never_ran()
         raise
     return incarnation
 

@@ -18,11 +18,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import structlog
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 
 from supervisors.reasons import Crash, Exit, ExitReason, Normal, Shutdown
-from supervisors.runtime.incarnation import ENDED, Incarnation, answer, fail, locks
+from supervisors.runtime.incarnation import ENDED, Incarnation, answer, fail, locks, report
 from supervisors.runtime.messages import Drained, Notice, reject
 from supervisors.runtime.pykka_private import StopMessage, log_returned
 from supervisors.spec import IGNORE
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     import pykka
 
     from supervisors.runtime.pykka_private import Envelope
-
-log = structlog.get_logger("supervisors")
 
 _SPECIAL: Final = frozenset({StopMessage, Drained, Notice, ProxyCall, ProxyGetAttr, ProxySetAttr})
 
@@ -57,7 +54,7 @@ def begin(incarnation: Incarnation, actor: pykka.Actor) -> bool:
     except BaseException as error:
         if incarnation.leave():
             if incarnation.on_started is None:
-                _log_crash(incarnation, error)
+                report("actor_crashed", error, actor=str(incarnation.ref))
             incarnation.declare(reason_of(error))
         return False
     if outcome is IGNORE:
@@ -138,15 +135,15 @@ def end_by(incarnation: Incarnation, actor: pykka.Actor, error: BaseException) -
         end(incarnation, actor, reason)
     elif incarnation.leave():
         if incarnation.on_exit is None:
-            _log_crash(incarnation, error)
+            report("actor_crashed", error, actor=str(incarnation.ref))  # nobody supervises it
         _clean_up(incarnation, actor.on_failure, type(error), error, error.__traceback__)
-        incarnation.declare(Crash.of(error))
+        incarnation.declare(_crash(error))
     return True
 
 
 def reason_of(error: BaseException) -> ExitReason:
     """Say what an exception means for the actor that raised it."""
-    return _orderly(error) or Crash.of(error)
+    return _orderly(error) or _crash(error)
 
 
 def _handle_special(incarnation: Incarnation, actor: pykka.Actor, message: Any) -> Any:
@@ -179,6 +176,14 @@ def _failed(incarnation: Incarnation, actor: pykka.Actor, error: BaseException) 
     return end_by(incarnation, actor, error)
 
 
+def _crash(error: BaseException) -> Crash:
+    try:
+        return Crash.of(error)
+    except Exception:  # it cannot be formatted, for want of memory or by its own fault
+        error.__traceback__ = None
+        return Crash(error)
+
+
 def _orderly(error: BaseException) -> ExitReason | None:
     if isinstance(error, Exit):
         return error.reason
@@ -195,7 +200,7 @@ def _clean_up(incarnation: Incarnation, function: Callable[..., object], *args: 
     except BaseException as error:
         if incarnation.state in ENDED:
             return
-        log.exception("cleanup_error", actor=str(incarnation.ref), path=incarnation.path)
+        report("cleanup_error", error, actor=str(incarnation.ref), path=incarnation.path)
         error.__traceback__ = None  # else it keeps the actor alive
         incarnation.cleanup_error = error
 
@@ -204,11 +209,3 @@ def _put_back(incarnation: Incarnation, envelope: Envelope[Any] | None, reason: 
     if envelope is not None:
         incarnation.reply = None
         reject(envelope, incarnation, incarnation.exit_reason or reason)
-
-
-def _log_crash(incarnation: Incarnation, error: BaseException) -> None:
-    """Say it once: nobody supervises this actor."""
-    try:
-        log.error("actor_crashed", actor=str(incarnation.ref), error=repr(error), exc_info=error)
-    except Exception:  # a broken repr or renderer must not make an end worse
-        log.error("actor_crashed", actor=str(incarnation.ref))  # noqa: TRY400 # the traceback is what could not be said

@@ -88,8 +88,8 @@ class Mailbox(Inbox):
         self.incarnation = incarnation
         self.actor = actor
         self.dispatcher = dispatcher
-        incarnation.on_ended = self._ended
         dispatcher.actor_starts()
+        incarnation.on_ended = self._ended
         dispatcher.submit(self)
 
     def put(self, envelope: Envelope[Any], /) -> None:
