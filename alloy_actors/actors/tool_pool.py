@@ -176,10 +176,11 @@ class ToolPool:
 
     # Workers, on their threads
 
-    def arrived(self) -> None:
-        """A worker has started."""
+    def arrived(self) -> int:
+        """A worker has started; returns its number."""
         with self._lock:
             self._started += 1
+            return self._started
 
     def drain(self, worker: ToolWorker) -> bool:
         """Run what there is to run; False when the worker shall end."""
@@ -283,7 +284,7 @@ class ToolPool:
                 self.leave(more)
         elif more is not None:
             spec = ChildSpec(
-                id=ToolWorker,
+                id="worker",
                 start=ToolWorker,
                 args=(self, more),
                 restart=RestartType.TEMPORARY,

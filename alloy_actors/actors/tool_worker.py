@@ -51,10 +51,8 @@ class ToolWorker(pykka.ThreadingActor):
         self._depth = 0
 
     def on_start(self) -> None:
-        thread = threading.current_thread()
-        thread.name = thread.name.replace(type(self).__name__, "alloy-tool")
+        threading.current_thread().name = f"alloy-tool-{self._pool.arrived()}"
         waits_through(self)
-        self._pool.arrived()
         self.actor_ref.tell(WAKE)
 
     def on_receive(self, message: object) -> None:
