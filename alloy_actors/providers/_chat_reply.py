@@ -261,26 +261,23 @@ class ChatReply:
 
 def usage_of(raw: dict[str, Any]) -> Usage:
     """Tokens in our meaning: input without what the cache gave or took, output with the reasoning."""
-    prompt, completion, total = (_count(raw, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
-    inside = raw.get("prompt_tokens_details")
-    inside = inside if isinstance(inside, dict) else {}
+    prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
+    inside, outside = raw.get("prompt_tokens_details"), raw.get("completion_tokens_details")
+    cached = written = 0
+    if inside and type(inside) is dict:
+        cached, written = _count(inside, "cached_tokens"), _count(inside, "cache_write_tokens")
     # Together and DeepSeek count outside of the details.
-    cached = (
-        _count(inside, "cached_tokens")
-        or _count(raw, "cached_tokens")
-        or _count(raw, "prompt_cache_hit_tokens")
-    )
-    written = _count(inside, "cache_write_tokens")
-    outside = raw.get("completion_tokens_details")
-    reasoning = _count(outside if isinstance(outside, dict) else {}, "reasoning_tokens")
-    if reasoning and total == prompt + completion + reasoning:  # xAI counts it beside the completion
-        completion += reasoning
+    cached = cached or _count(raw, "cached_tokens") or _count(raw, "prompt_cache_hit_tokens")
+    if outside and type(outside) is dict:
+        reasoning = _count(outside, "reasoning_tokens")
+        if reasoning and _count(raw, "total_tokens") == prompt + completion + reasoning:
+            completion += reasoning  # xAI counts it beside the completion
     return Usage(max(prompt - cached - written, 0), completion, cached, written)
 
 
 def _count(raw: dict[str, Any], key: str) -> int:
     value = raw.get(key)
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
+    return int(value) if isinstance(value, (int, float)) and value > 0 else 0
 
 
 def _tool_calls(calls: Sequence[_Call], reply_id: str) -> list[ToolCall]:

@@ -120,7 +120,7 @@ class OpenAICompat:
         """See `Provider`; streams when `on_deltas` listens, and asks for one whole reply when nobody does."""
         streaming = on_deltas is not None
         start = self._streamed_start if streaming else self._plain_start
-        key = await self._current_key()
+        key = self._key.reveal() if isinstance(self._key, check.Hidden) else await self._asked_key()
         body = wire.body(start, self._format, request, self._more_tools)
 
         async def consume(reply: Reply) -> ModelReply:
@@ -237,11 +237,9 @@ class OpenAICompat:
         )
         return hashlib.sha256(f"openai_compat\n{self._api_url}\n{key}".encode()).hexdigest()[:16]
 
-    async def _current_key(self) -> str | None:
-        if self._key is None:
+    async def _asked_key(self) -> str | None:
+        if self._key is None or isinstance(self._key, check.Hidden):
             return None
-        if isinstance(self._key, check.Hidden):
-            return self._key.reveal()
         given = self._key()
         if isawaitable(given):
             given = await given

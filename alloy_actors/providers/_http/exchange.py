@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from alloy_actors.deadline import Deadline
 from alloy_actors.errors import (
     ConfigError,
     ConnectionFailedError,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import aiohttp
     import httpx
 
-    from alloy_actors.deadline import Deadline
     from alloy_actors.providers._http.surroundings import Proxy
 
 T = TypeVar("T")
@@ -100,45 +99,43 @@ class Endpoint:
             MalformedReplyError: Not HTTP, or larger than `max_reply`.
             asyncio.CancelledError: The socket is closed by then.
         """
-        progress = _Progress(self, deadline)
+        guard = Guard(self, deadline)
         if deadline.expired:
-            raise progress.timed_out()
+            raise guard.timed_out()
         session = shared() if self._client is None else None
+        client = session.client if session is not None else None
+        if session is not None:
+            session.in_flight.add(guard)
         try:
-            # One guard for all: the deadline, the first byte and idle times (aiohttp's own read timeout sets a
-            # timer for every piece of a body).
-            async with asyncio.timeout(deadline.within(self.timeouts.first_byte)) as guard:
-                progress.guard = guard
-                with session.in_flight(guard) if session is not None else nullcontext():
-                    client = session.client if session is not None else None
-                    reply = await self._send(client, headers, body, progress)
-                    try:
-                        return await consume(reply)
-                    finally:
-                        await reply.aclose()
-        except TimeoutError as exc:
-            if isinstance(exc, ProviderError) or not progress.guard.expired():
-                raise
+            with guard:
+                reply = await self._send(client, headers, body, guard)
+                try:
+                    return await consume(reply)
+                finally:
+                    await reply.aclose()
+        finally:
+            if session is not None:
+                session.done(guard)
         if session is not None and session.closing:
             raise ConnectionFailedError("the connections are being closed: the runtime shuts down")
-        raise progress.timed_out()
+        raise guard.timed_out()
 
     async def _send(
         self,
         session: aiohttp.ClientSession | None,
         headers: Mapping[str, str],
         body: bytes,
-        progress: _Progress,
+        guard: Guard,
     ) -> Reply:
         try:
             if session is None:
-                return _HttpxReply(self, progress, await self._by_client(headers, body))
+                return _HttpxReply(self, guard, await self._by_client(headers, body))
             data = body if len(body) <= LARGE_BODY else io.BytesIO(body)
             if self._proxy is None:
                 response = await session.post(data=data, headers=headers, **self._options)
             else:
                 response = await self._by_proxy(self._proxy, session, headers, data)
-            return _AiohttpReply(self, progress, response)
+            return _AiohttpReply(self, guard, response)
         except Exception as exc:
             failure = translated(exc, self.where)
             if failure is None:
@@ -180,40 +177,91 @@ class Endpoint:
         return await client.send(request, stream=True)
 
 
-class _Progress:
-    """How far an exchange has come: what to say when its time is up."""
+class Guard:
+    """Ends an exchange when its time is up: deadline, first byte and idle times under one timer.
 
-    __slots__ = ("answered", "deadline", "endpoint", "guard")
+    `with guard:` is left early, without an error, when the time is up. Like asyncio.timeout, but `when` is a plain
+    attribute that every piece of a body may move: the timer looks at it only when it goes off.
+    """
+
+    __slots__ = (
+        "_cancelling",
+        "_deadline",
+        "_endpoint",
+        "_handle",
+        "_latest",
+        "_loop",
+        "_task",
+        "answered",
+        "expired",
+        "when",
+    )
 
     def __init__(self, endpoint: Endpoint, deadline: Deadline) -> None:
-        self.endpoint = endpoint
-        self.deadline = deadline
         self.answered = False
-        self.guard: asyncio.Timeout
+        self.expired = False
+        self._endpoint = endpoint
+        self._deadline = deadline
+
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        now = self._loop.time()
+        limits = self._endpoint.timeouts
+        self._latest = now + self._deadline.remaining()
+        self.when = min(now + limits.first_byte, self._latest)
+        # No later `when` is before this.
+        self._handle = self._loop.call_at(min(now + limits.idle, self.when), self._look)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        self._handle.cancel()
+        # A cancellation from elsewhere that came at the same time wins.
+        return self.expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError
+
+    def heard(self) -> None:
+        """A piece of the reply has come: the idle time begins anew."""
+        self.answered = True
+        self.when = min(self._loop.time() + self._endpoint.timeouts.idle, self._latest)
+
+    def end(self) -> None:
+        """The time is up now."""
+        self.when = 0.0
+        self._handle.cancel()
+        self._look()
 
     def timed_out(self) -> ProviderTimeoutError:
-        where, limits = self.endpoint.where, self.endpoint.timeouts
-        if self.deadline.expired:
+        """What to say of it."""
+        where, limits = self._endpoint.where, self._endpoint.timeouts
+        if self._deadline.expired:
             return ProviderTimeoutError(f"the time of the request was up before {where} had answered")
         if self.answered:
             return ProviderTimeoutError(f"{where} sent nothing more for {limits.idle:g} s")
         return ProviderTimeoutError(f"{where} did not begin to answer within {limits.first_byte:g} s")
 
+    def _look(self) -> None:
+        if self.expired:
+            return
+        if self._loop.time() >= self.when:
+            self.expired = True
+            self._task.cancel()
+        else:
+            self._handle = self._loop.call_at(self.when, self._look)
+
 
 class Reply:
     """A response whose body is still to be read."""
 
-    __slots__ = ("_endpoint", "_idle", "_progress", "_read", "_time", "_touched", "status")
+    __slots__ = ("_endpoint", "_guard", "_read", "status")
 
-    def __init__(self, endpoint: Endpoint, progress: _Progress, status: int) -> None:
+    def __init__(self, endpoint: Endpoint, guard: Guard, status: int) -> None:
         self.status = status
         self._endpoint = endpoint
-        self._progress = progress
+        self._guard = guard
         self._read = 0
-        self._idle = endpoint.timeouts.idle
-        self._time = asyncio.get_running_loop().time
-        progress.answered = True
-        self._touch(self._time())
+        guard.heard()
 
     def header(self, name: str) -> str | None:
         """The value of a header, by its name in any case."""
@@ -232,9 +280,7 @@ class Reply:
             if self._read > self._endpoint.max_reply:
                 limit = self._endpoint.max_reply
                 raise MalformedReplyError(f"the reply of {self._endpoint.where} is longer than {limit} bytes")
-            now = self._time()
-            if now - self._touched > self._idle / 20:  # moving the timer costs more than a small chunk
-                self._touch(now)
+            self._guard.heard()
             return piece
         raise failure
 
@@ -257,10 +303,9 @@ class Reply:
 
     async def drain(self, seconds: float) -> None:
         """Read on to the end, briefly: a body left before it costs the connection."""
-        until = self._time() + seconds
-        while (left := until - self._time()) > 0:
-            if not await self.chunk_within(left):
-                return
+        until = Deadline.after(seconds)
+        while await self.chunk_within(until.remaining()):
+            pass
 
     async def aclose(self) -> None:
         """Pool the connection if the body was read to its end, else close it."""
@@ -269,17 +314,12 @@ class Reply:
     async def _next(self) -> bytes:
         raise NotImplementedError
 
-    def _touch(self, now: float) -> None:
-        """Set the guard to the idle limit; a twentieth more, because it is moved only that often."""
-        self._touched = now
-        self._progress.guard.reschedule(now + min(self._idle * 1.05, self._progress.deadline.remaining()))
-
 
 class _AiohttpReply(Reply):
     __slots__ = ("_content", "_response")
 
-    def __init__(self, endpoint: Endpoint, progress: _Progress, response: aiohttp.ClientResponse) -> None:
-        super().__init__(endpoint, progress, response.status)
+    def __init__(self, endpoint: Endpoint, guard: Guard, response: aiohttp.ClientResponse) -> None:
+        super().__init__(endpoint, guard, response.status)
         self._response = response
         self._content = response.content
 
@@ -301,8 +341,8 @@ class _AiohttpReply(Reply):
 class _HttpxReply(Reply):
     __slots__ = ("_chunks", "_response")
 
-    def __init__(self, endpoint: Endpoint, progress: _Progress, response: httpx.Response) -> None:
-        super().__init__(endpoint, progress, response.status_code)
+    def __init__(self, endpoint: Endpoint, guard: Guard, response: httpx.Response) -> None:
+        super().__init__(endpoint, guard, response.status_code)
         self._response = response
         self._chunks: Any = response.aiter_bytes()
 

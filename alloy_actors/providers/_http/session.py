@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import aiohttp
+
+    from alloy_actors.providers._http.exchange import Guard
 
 MAX_HEADER = 64 * 1024  # bytes of a response header line; aiohttp's own limit is 8,190
 KEEP_ALIVE = 60.0  # seconds that an unused connection is kept
@@ -23,13 +22,13 @@ CLOSING_GRACE = 1.0  # seconds that aclose() waits for exchanges to notice
 class Session:
     """An aiohttp session and the exchanges that are in flight on it; to be made on its loop."""
 
-    __slots__ = ("_guards", "_quiet", "client", "closing")
+    __slots__ = ("_quiet", "client", "closing", "in_flight")
 
     def __init__(self) -> None:
         import aiohttp
 
         self.closing = False
-        self._guards: set[asyncio.Timeout] = set()
+        self.in_flight: set[Guard] = set()
         self._quiet = asyncio.Event()
         self.client = aiohttp.ClientSession(
             connector=_connector(),
@@ -38,26 +37,18 @@ class Session:
             max_field_size=MAX_HEADER,
         )
 
-    @contextmanager
-    def in_flight(self, guard: asyncio.Timeout) -> Iterator[None]:
-        """For the length of an exchange, let `close_all` end it through its guard."""
-        self._guards.add(guard)
-        try:
-            yield
-        finally:
-            self._guards.discard(guard)
-            if self.closing and not self._guards:
-                self._quiet.set()
+    def done(self, guard: Guard) -> None:
+        """An exchange is over."""
+        self.in_flight.discard(guard)
+        if self.closing and not self.in_flight:
+            self._quiet.set()
 
     async def aclose(self) -> None:
         """End what is in flight, then close: closing below a reader would leave it waiting for ever."""
         self.closing = True
-        for guard in self._guards:
-            try:
-                guard.reschedule(0)
-            except RuntimeError:
-                pass  # its time is up at this very moment
-        if self._guards:
+        for guard in self.in_flight:
+            guard.end()
+        if self.in_flight:
             try:
                 async with asyncio.timeout(CLOSING_GRACE):
                     await self._quiet.wait()
