@@ -86,7 +86,7 @@ class ToolWorkers(DynamicSupervisor):
         super().__init__(**flags)
         self._pool = pool
 
-    def on_start(self) -> object:
+    def on_start(self) -> Any:
         result = super().on_start()
         self._pool.attach(self.actor_ref)
         return result
