@@ -89,7 +89,7 @@ async def _call(call: dict[str, Any]) -> str:
 
 
 async def _open_session() -> aiohttp.ClientSession:
-    global _session  # noqa: PLW0603  (kept from round to round, as a service would)
+    global _session  # kept from round to round, as a service would
     if _session is None:
         _session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
