@@ -7,7 +7,8 @@ httpx is touched only when a caller brings an AsyncClient, which is then used on
 What leaves this package are bytes and our own errors.
 """
 
-from alloy_actors.providers._http.exchange import Endpoint, Reply, Timeouts
+from alloy_actors.providers._http.exchange import Endpoint, Reply
+from alloy_actors.providers._http.guard import Timeouts
 from alloy_actors.providers._http.session import close_all
 
 __all__ = ["Endpoint", "Reply", "Timeouts", "close_all"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import aiohttp
 
-    from alloy_actors.providers._http.exchange import Guard
+    from alloy_actors.providers._http.guard import Guard
 
 MAX_HEADER = 64 * 1024  # bytes of a response header line; aiohttp's own limit is 8,190
 KEEP_ALIVE = 60.0  # seconds that an unused connection is kept
