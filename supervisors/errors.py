@@ -40,7 +40,7 @@ class StartFailed(SupervisorError):
     """A child did not start; nested supervisors nest their errors, so the message holds the whole path."""
 
     def __init__(self, child_id: Hashable, reason: ExitReason | BaseException) -> None:
-        super().__init__(f"child {child_id!r} failed to start: {reason!r}")
+        super().__init__(f"child {child_id!r} failed to start: {_show(reason)}")
         self.child_id = child_id
         self.reason = reason
 
@@ -112,7 +112,7 @@ class CalleeExited(NoProcError):
     """The target ended with `reason` before it answered."""
 
     def __init__(self, reason: ExitReason) -> None:
-        super().__init__(f"the actor ended before it answered: {reason!r}")
+        super().__init__(f"the actor ended before it answered: {_show(reason)}")
         self.reason = reason
 
 
@@ -136,7 +136,7 @@ class RestartIntensityExceeded(SupervisorError):
     """More restarts than the supervisor allows."""
 
     def __init__(self, child_id: Hashable, last_reason: ExitReason) -> None:
-        super().__init__(f"child {child_id!r} was restarted too often; last exit: {last_reason!r}")
+        super().__init__(f"child {child_id!r} was restarted too often; last exit: {_show(last_reason)}")
         self.child_id = child_id
         self.last_reason = last_reason
 
@@ -147,3 +147,11 @@ class TooManyZombies(SupervisorError):
     def __init__(self, count: int) -> None:
         super().__init__(f"{count} threads of children would not end")
         self.count = count
+
+
+def _show(reason: ExitReason | BaseException) -> str:
+    """Say a reason also when what it holds cannot be said: a broken `__repr__` must not spoil an actor's end."""
+    try:
+        return repr(reason)
+    except Exception:
+        return f"{type(reason).__name__}(<unprintable>)"
