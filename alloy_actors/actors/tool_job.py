@@ -48,7 +48,7 @@ class Outbox:
 class Job:
     """One call."""
 
-    __slots__ = ("ended", "function", "future", "name", "outbox", "worker")
+    __slots__ = ("_error", "_value", "ended", "function", "future", "name", "outbox", "worker")
 
     def __init__(self, function: Callable[[], object], name: str, outbox: Outbox, future: Any) -> None:
         self.function: Callable[[], object] | None = function
@@ -56,22 +56,26 @@ class Job:
         self.outbox = outbox
         self.future: asyncio.Future[object] = future
         self.worker: ToolWorker | None = None  # None: in the queue
+        self._value: object = None
+        self._error: BaseException | None = None
         self.ended = False  # has returned, was refused or abandoned; guarded by the pool's lock
 
     def run(self) -> None:
+        """On a worker; `deliver` follows when the worker has said what it does next."""
         function, self.function = self.function, None
         assert function is not None
-        value: object = None
-        error: BaseException | None = None
         try:
-            value = function()
+            self._value = function()
         except StopIteration as raised:  # no future takes it
-            error = RuntimeError(repr(raised))
+            self._error = RuntimeError(repr(raised))
         except Exception as raised:
-            error = raised
+            self._error = raised
         except BaseException as raised:  # a tool that exits ends neither its worker nor the loop
-            error = ToolError(f"Tool {self.name} crashed during execution: {raised!r}.")
-        self.outbox.put(self, value, error)
+            self._error = ToolError(f"Tool {self.name} crashed during execution: {raised!r}.")
+
+    def deliver(self) -> None:
+        """Send what came of `run` to the loop."""
+        self.outbox.put(self, self._value, self._error)
 
     def refuse(self, why: str) -> None:
         self.outbox.put(self, None, ToolError(f"Tool {self.name} was not run: {why}."))

@@ -184,20 +184,24 @@ class ToolPool:
 
     def drain(self, worker: ToolWorker) -> bool:
         """Run what there is to run; False when the worker shall end."""
-        while True:
-            with self._lock:
-                job = self._next(worker)
-                if job is None:
-                    return not worker.left
+        with self._lock:
+            job = self._next(worker)
+        while job is not None:
             job.run()
+            done = job
             with self._lock:
                 if worker.stuck:
                     self._stuck -= 1
                     worker.left = True
-                    return False
-                job.ended = True
-                worker.slots.busy -= 1
-            job = None  # an idle worker keeps nothing alive
+                    job = None
+                else:
+                    job.ended = True
+                    worker.slots.busy -= 1
+                    job = self._next(worker)
+            # Only now: whoever sees the result and calls again at once finds this worker free.
+            done.deliver()
+            del done  # an idle worker keeps nothing alive
+        return not worker.left
 
     def _next(self, worker: ToolWorker) -> Job | None:
         """The next job; None when the worker may sleep, or has left."""
