@@ -152,6 +152,29 @@ def check_text(text: object, where: str) -> str:
     return text
 
 
+def check_name(where: str, option: str, name: object) -> None:
+    """Refuse what cannot name anything.
+
+    Raises:
+        ConfigError: It is no string, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        msg = f"{where}: {option} must be a non-empty string, got {name!r}"
+        raise ConfigError(msg)
+
+
+def check_callback(where: str, **callbacks: object) -> None:
+    """Refuse callbacks that cannot be called; None is no callback.
+
+    Raises:
+        ConfigError: Naming the parameter.
+    """
+    for name, callback in callbacks.items():
+        if callback is not None and not callable(callback):
+            msg = f"{where}: {name} must be callable, got {type(callback).__name__}"
+            raise ConfigError(msg)
+
+
 def _prepare(given: dict[str, Any], where: str) -> None:
     if "provider" not in given:
         msg = (

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from alloy_actors import journal as log
 from alloy_actors.content import NO_USAGE, Message, ToolResult, Usage, assistant, tool_results
+from alloy_actors.journal import (
+    Accepted,
+    Closed,
+    ModelChanged,
+    Replied,
+    RequestSent,
+    RunBegan,
+    RunEnded,
+    Seeded,
+    ToolCallEnded,
+    ToolCallStarted,
+    WasReset,
+    Withdrawn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alloy_actors.content import ToolCall
-    from alloy_actors.journal import Closed, Record
+    from alloy_actors.journal import Record
 
 
 class Conversation:
@@ -69,7 +82,7 @@ class Conversation:
     def apply(self, record: Record) -> None:
         """Take one record in."""
         match record:
-            case log.Replied():
+            case Replied():
                 self.usage += record.usage
                 self.run_usage += record.usage
                 self.turns += 1
@@ -77,32 +90,32 @@ class Conversation:
                 if record.stop_reason != "refusal" and record.message.content:
                     self.messages.append(record.message)
                     self._open = record.message.tool_calls
-            case log.ToolCallStarted():
+            case ToolCallStarted():
                 self._started.add(record.call_id)
-            case log.ToolCallEnded():
+            case ToolCallEnded():
                 self._answer((record.result,))
-            case log.RequestSent() | log.ModelChanged():
+            case RequestSent() | ModelChanged():
                 pass
-            case log.Accepted():
+            case Accepted():
                 self.waiting[record.request_id] = record.message
-            case log.RunBegan():
+            case RunBegan():
                 self.waiting.pop(record.request_id, None)
                 self.running = record.request_id
                 self.turns = 0
                 self.run_usage = NO_USAGE
                 self.messages.append(record.message)
-            case log.Closed():
+            case Closed():
                 self._answer(record.results)
                 if record.message is not None:
                     self.messages.append(record.message)
-            case log.RunEnded():
+            case RunEnded():
                 self.running = None
-            case log.Withdrawn():
+            case Withdrawn():
                 self.waiting.pop(record.request_id, None)
-            case log.Seeded():
+            case Seeded():
                 self.messages = list(record.messages)
                 self.usage = record.usage
-            case log.WasReset():
+            case WasReset():
                 self.messages.clear()
             case _:
                 assert_never(record)
@@ -121,7 +134,7 @@ class Conversation:
             message = assistant(f"{partial}\n\n[This answer was cut off: {why}.]")
         elif self._open or (self.messages and self.messages[-1].role == "user"):
             message = assistant(f"[No answer: {why}.]")
-        return log.Closed(request_id, results, message) if results or message is not None else None
+        return Closed(request_id, results, message) if results or message is not None else None
 
     def _missing(self, call: ToolCall, why: str) -> ToolResult:
         if call.id in self._started:

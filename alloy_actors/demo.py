@@ -5,23 +5,26 @@ Runs against the embedded model server (`alloy_actors.local`), so it needs no ke
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
+import structlog
+
 from alloy_actors.actors.system import AgentSystem, shutdown
 from alloy_actors.events import ToolEnded, ToolStarted
-from alloy_actors.local import LocalServer
+from alloy_actors.local import LocalServer, scripted_model
 from alloy_actors.providers.openai_compat import OpenAICompat
 from alloy_actors.tooldef import ToolContext, tool
-from supervisors import ChildStarted, format_tree, subscribe
+from supervisors import ChildExited, ChildStarted, RestartScheduled, format_tree, subscribe
 
 if TYPE_CHECKING:
     from alloy_actors.actors.ref import AgentRef
     from alloy_actors.events import Event
     from alloy_actors.result import Result
-    from supervisors import SupervisorEvent
+    from supervisors.events import Event as SupervisorEvent
 
 SKIES = {"Paris": "18 degrees and clear", "Oslo": "4 degrees and snow", "Lima": "22 degrees and mist"}
 
@@ -52,6 +55,8 @@ class Screen:
 
 def main() -> int:
     """Run the demo; 0 when every step did what it should."""
+    # The crash is part of the show: its log record, with a traceback, would hide the rest.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     screen = Screen()
     try:
         with LocalServer() as server:
@@ -68,7 +73,8 @@ def _show(screen: Screen, system: AgentSystem, url: str) -> None:
     slow = OpenAICompat(model="scripted-demo", api_url=url)
     guide = system.spawn("guide", provider=slow, system_prompt="You are a travel guide.")
     desk = system.spawn("weather-desk", provider=slow, tools=[weather])
-    clerk = system.spawn("clerk", provider=slow)
+    thoughtful = OpenAICompat(model=scripted_model("scripted-demo", delay=0.5), api_url=url)
+    clerk = system.spawn("clerk", provider=thoughtful)
     screen.say("a supervision tree of three agents:")
     screen.type(format_tree(system.supervisor) + "\n")
 
@@ -120,9 +126,16 @@ def _crash_and_return(screen: Screen, system: AgentSystem, guide: AgentRef, desk
     back = threading.Event()
 
     def on_event(event: SupervisorEvent) -> None:
-        screen.say(f"  supervisor: {event}")
-        if isinstance(event, ChildStarted) and event.generation > 0:
-            back.set()
+        match event:
+            case ChildExited():
+                screen.say(f"  {event.id} ended: {event.reason}")
+            case RestartScheduled():
+                screen.say(f"  restart {event.attempt} in {event.delay:.3f} s")
+            case ChildStarted():
+                screen.say(f"  {event.id} is up again, generation {event.generation}")
+                back.set()
+            case _:
+                pass
 
     unsubscribe = subscribe(on_event, root=system.supervisor)
     try:

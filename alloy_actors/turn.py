@@ -13,9 +13,22 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 import structlog
 
-from alloy_actors import errors, events
 from alloy_actors.content import TextBlock, ThinkingBlock, ToolResult
 from alloy_actors.deadline import Deadline
+from alloy_actors.errors import AlloyError, CrashError, MalformedReplyError, ProviderError
+from alloy_actors.errors import CancelledError as RunCancelledError
+from alloy_actors.errors import TimeoutError as RunTimeoutError
+from alloy_actors.events import (
+    Event,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ThinkingDelta,
+    ToolEnded,
+    ToolStarted,
+    TurnFinished,
+    TurnStarted,
+)
 from alloy_actors.journal import (
     Replied,
     RequestSent,
@@ -40,7 +53,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("alloy_actors")
 
-OnEvents: TypeAlias = Callable[[Sequence[events.Event]], None]
+OnEvents: TypeAlias = Callable[[Sequence[Event]], None]
 """Called on the loop thread with the events of one moment, in order; must not block."""
 
 
@@ -101,39 +114,39 @@ class Run:
             Exception: A bug. The door was not used: whoever restores the conversation closes it.
         """
         status: Status
-        error: errors.AlloyError | None = None
+        error: AlloyError | None = None
         why = ""
         try:
             async with asyncio.timeout(self._deadline.remaining()):
                 status, error = await self._turns()
-        except (errors.ProviderError, errors.CrashError) as failure:
+        except (ProviderError, CrashError) as failure:
             status, error = "error", failure
         except TimeoutError:
             limit = self.spec.config.timeout
             status, error = (
                 "error",
-                errors.TimeoutError(f"the run did not end within timeout={limit:g} seconds"),
+                RunTimeoutError(f"the run did not end within timeout={limit:g} seconds"),
             )
         except asyncio.CancelledError:
             if self.abandoned:
                 raise
             _forgive_cancellation()
-            status, error = "cancelled", errors.CancelledError(self.why_cancelled)
+            status, error = "cancelled", RunCancelledError(self.why_cancelled)
         if error is not None:
             why = _as_reason(error)
         elif status == "max_turns":
             why = f"the limit of {self.spec.config.max_turns} turns was reached"
         return await self._leave(status, error, why)
 
-    async def _turns(self) -> tuple[Status, errors.AlloyError | None]:
+    async def _turns(self) -> tuple[Status, AlloyError | None]:
         spec = self.spec
-        self._emit(events.RunStarted, agent=spec.agent)
+        self._emit(RunStarted, agent=spec.agent)
         if spec.message is not None:
             await self._record(RunBegan(spec.request_id, spec.message))
         while self.conversation.turns < spec.config.max_turns:
             reply = await self._ask()
             ended = await self._act_on(reply)
-            self._emit(events.TurnFinished, stop_reason=reply.stop_reason, usage=reply.usage)
+            self._emit(TurnFinished, stop_reason=reply.stop_reason, usage=reply.usage)
             if ended is not None:
                 return ended
         return "max_turns", None
@@ -143,7 +156,7 @@ class Run:
         spec = self.spec
         turn = self.conversation.turns + 1
         await self._record(RequestSent(spec.request_id, turn, spec.provider.model))
-        self._emit(events.TurnStarted, turn=turn, model=spec.provider.model)
+        self._emit(TurnStarted, turn=turn, model=spec.provider.model)
         request = ModelRequest(
             messages=tuple(self.conversation.messages),
             tools=spec.config.tools,
@@ -173,15 +186,15 @@ class Run:
                 max_retries=spec.config.max_retries,
                 backoff=spec.config.retry_backoff,
             )
-        except errors.ProviderError:
+        except ProviderError:
             raise
         except Exception as bug:
             name = type(spec.provider).__name__
             log.exception("provider_crashed", provider=name, agent=spec.agent, request_id=spec.request_id)
             msg = f"provider {name} raised {type(bug).__name__}: {bug}"
-            raise errors.CrashError(msg) from bug
+            raise CrashError(msg) from bug
 
-    async def _act_on(self, reply: ModelReply) -> tuple[Status, errors.AlloyError | None] | None:
+    async def _act_on(self, reply: ModelReply) -> tuple[Status, AlloyError | None] | None:
         """What the stop reason asks for; None goes on with another turn."""
         calls = reply.message.tool_calls
         match reply.stop_reason:
@@ -198,11 +211,11 @@ class Run:
                 return await self._cut_off(calls)
             case "refusal":
                 detail = reply.message.text or reply.metadata.get("stop_details") or "no reason given"
-                return "error", errors.ProviderError(f"the model refused to answer: {detail}", code="refusal")
+                return "error", ProviderError(f"the model refused to answer: {detail}", code="refusal")
             case _:
                 assert_never(reply.stop_reason)
 
-    async def _cut_off(self, calls: Sequence[ToolCall]) -> tuple[Status, errors.AlloyError | None]:
+    async def _cut_off(self, calls: Sequence[ToolCall]) -> tuple[Status, AlloyError | None]:
         if not calls:
             return "completed", None
         text = "Not executed: the reply hit its output limit, so the arguments may be incomplete."
@@ -210,7 +223,7 @@ class Run:
             *(ToolCallEnded(self.spec.request_id, ToolResult(call.id, text, is_error=True)) for call in calls)
         )
         names = ", ".join(call.name for call in calls)
-        return "error", errors.MalformedReplyError(
+        return "error", MalformedReplyError(
             f"the reply hit its output limit while it called {names}: raise the provider's max_tokens"
         )
 
@@ -242,7 +255,7 @@ class Run:
         await self._record(*(ToolCallStarted(request_id, call.id) for call in calls))
         if self.spec.on_events is not None:
             for call in calls:
-                self._emit(events.ToolStarted, id=call.id, name=call.name, input=call.input)
+                self._emit(ToolStarted, id=call.id, name=call.name, input=call.input)
                 self._start_seqs[call.id] = self._seq
 
     async def ended(self, outcome: ToolOutcome) -> None:
@@ -251,7 +264,7 @@ class Run:
         if self.spec.on_events is not None:
             call = outcome.call
             self._emit(
-                events.ToolEnded,
+                ToolEnded,
                 id=call.id,
                 name=call.name,
                 input=call.input,
@@ -273,7 +286,7 @@ class Run:
             cancelled=cancelled,
         )
 
-    async def _leave(self, status: Status, error: errors.AlloyError | None, why: str) -> Result:
+    async def _leave(self, status: Status, error: AlloyError | None, why: str) -> Result:
         """The one door: open calls answered, partial text kept and marked, one `RunFinished`, one result."""
         request_id = self.spec.request_id
         partial = "".join(self._partial)
@@ -294,7 +307,7 @@ class Run:
             turns=self.conversation.turns,
             error=error,
         )
-        self._emit(events.RunFinished, result=result)
+        self._emit(RunFinished, result=result)
         return result
 
     async def _record(self, *records: Record) -> None:
@@ -308,18 +321,18 @@ class Run:
             return
         self._heard = True
         request_id, turn, seq = self.spec.request_id, self.conversation.turns + 1, self._seq
-        batch: list[events.Event] = []
+        batch: list[Event] = []
         for kind, text in deltas:
             seq += 1
             if kind == "text":
                 self._partial.append(text)
-                batch.append(events.TextDelta(request_id=request_id, seq=seq, turn=turn, text=text))
+                batch.append(TextDelta(request_id=request_id, seq=seq, turn=turn, text=text))
             else:
-                batch.append(events.ThinkingDelta(request_id=request_id, seq=seq, turn=turn, text=text))
+                batch.append(ThinkingDelta(request_id=request_id, seq=seq, turn=turn, text=text))
         self._seq = seq
         on_events(batch)
 
-    def _emit(self, event: Callable[..., events.Event], **facts: object) -> None:
+    def _emit(self, event: Callable[..., Event], **facts: object) -> None:
         on_events = self.spec.on_events
         if on_events is None:
             return
@@ -339,14 +352,14 @@ def _deltas_of(reply: ModelReply) -> list[Delta]:
     return deltas
 
 
-def _as_reason(error: errors.AlloyError) -> str:
+def _as_reason(error: AlloyError) -> str:
     """What the model is told about the end of a run; a provider's own words stay out of the history."""
     match error:
-        case errors.CancelledError():
+        case RunCancelledError():
             return str(error)
-        case errors.TimeoutError():
+        case RunTimeoutError():
             return "the time for the request was up"
-        case errors.ProviderError(code="refusal"):
+        case ProviderError(code="refusal"):
             return "the model refused to answer"
         case _:
             return "the model could not be reached or failed"

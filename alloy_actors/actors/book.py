@@ -21,6 +21,7 @@ from alloy_actors.journal import Accepted, Journal, Record, Seeded, Withdrawn
 if TYPE_CHECKING:
     import contextvars
 
+    from alloy_actors.actors.entry import AgentEntry
     from alloy_actors.content import Message, Usage
     from alloy_actors.journal import Store
     from alloy_actors.result import Result
@@ -58,7 +59,7 @@ class Request:
         request_id: str,
         message: Message,
         context: contextvars.Context,
-        chain: tuple[str, ...],
+        chain: tuple[AgentEntry, ...],
         on_events: OnEvents | None,
     ) -> None:
         self.id = request_id

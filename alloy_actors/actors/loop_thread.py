@@ -23,6 +23,7 @@ from supervisors.clock import system_clock
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Coroutine
+    from types import FrameType
 
     from supervisors.clock import Timer
 
@@ -174,6 +175,7 @@ class _Watch:
         self._asked_at = 0.0
         self._answered = True
         self._reported = False
+        self._suspect: tuple[int, int] | None = None
         self.lag = 0.0
 
     def start(self) -> None:
@@ -198,26 +200,42 @@ class _Watch:
                 self._timer = None
                 self.lag = 0.0
                 return
-            self._timer = system_clock.call_later(BEAT, self._look)
+            # A late answer is looked into at once, so that short blocks are caught in the act.
+            self._timer = system_clock.call_later(BEAT if self._answered else BEAT / 5, self._look)
         if self._answered:
-            self._answered, self._reported = False, False
+            self._answered, self._reported, self._suspect = False, False, None
             self._asked_at = time.monotonic()
             with contextlib.suppress(RuntimeError):
                 self._owner.loop.call_soon_threadsafe(self._answer)
         elif not self._reported:
-            self._report()
+            self._accuse()
 
-    def _report(self) -> None:
-        self._reported = True
+    def _accuse(self) -> None:
+        """Log who holds the loop: the same step at two looks. A loop that is only busy takes many short steps."""
         self.lag = time.monotonic() - self._asked_at
-        frame = sys._current_frames().get(self._owner.thread.ident or 0)  # noqa: SLF001  (the documented way)
-        where = "".join(traceback.format_stack(frame, limit=-6)) if frame is not None else ""
-        log.warning("loop_blocked", seconds=round(self.lag, 3), stack=where)
+        frames = _stack(self._owner.thread.ident)
+        step = (id(frames[0]), frames[0].f_lasti) if frames else None
+        if step is None or step != self._suspect:
+            self._suspect = step
+            return
+        self._reported = True
+        lines = traceback.format_list(traceback.StackSummary.extract((f, f.f_lineno) for f in frames))
+        log.warning("loop_blocked", seconds=round(self.lag, 3), stack="".join(lines))
 
     def _answer(self) -> None:
         late = time.monotonic() - self._asked_at
         self.lag = late if late > BEAT else 0.0
         self._answered = True
+
+
+def _stack(thread: int | None) -> list[FrameType]:
+    """The frames of what a loop's thread is doing, outermost first, without the loop's own; [] when it waits."""
+    frames: list[FrameType] = []
+    frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  (the documented way)
+    while frame is not None and frame.f_code.co_name not in ("run_forever", "_run", "_run_once"):
+        frames.append(frame)
+        frame = frame.f_back
+    return frames[::-1]
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -15,7 +15,7 @@ from alloy_actors.actors.guard import check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.streams import EventBuffer, Listener
 from alloy_actors.actors.system import default_system
-from alloy_actors.config import RunConfig, check_text, make_config
+from alloy_actors.config import RunConfig, check_callback, check_text, make_config
 from alloy_actors.content import user
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import ConfigError, CrashError
@@ -79,10 +79,7 @@ def stream(
 ) -> Result:
     """`run` that calls `on_chunk(text)` and `on_event(event)` on this thread as the answer arrives."""
     check_blocking("stream", "astream")
-    for name, callback in (("on_chunk", on_chunk), ("on_event", on_event)):
-        if callback is not None and not callable(callback):
-            text = f"stream: {name} must be callable, got {type(callback).__name__}"
-            raise ConfigError(text)
+    check_callback("stream", on_chunk=on_chunk, on_event=on_event)
     arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
     once = _OneShot("stream", message, options, arrived.put)
     once.start(arrived.put)

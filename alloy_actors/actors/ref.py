@@ -22,10 +22,10 @@ from alloy_actors.actors.book import Control, Request
 from alloy_actors.actors.callbacks import deliver_to
 from alloy_actors.actors.guard import CHAIN, check_blocking, check_waiting, in_run_of
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.config import check_provider, check_text
+from alloy_actors.config import check_callback, check_name, check_provider, check_text
 from alloy_actors.content import user
 from alloy_actors.deadline import Deadline
-from alloy_actors.errors import AgentDownError, BusyError, CancelledError, ConfigError, TimeoutError  # noqa: A004
+from alloy_actors.errors import AgentDownError, BusyError, CancelledError, TimeoutError  # noqa: A004
 from alloy_actors.result import Result
 from supervisors.runtime import PooledFuture
 
@@ -116,10 +116,7 @@ class AgentRef:
         """
         check_blocking("stream_chat", "astream_chat")
         check_waiting("stream_chat", self._entry)
-        for name, callback in (("on_chunk", on_chunk), ("on_event", on_event)):
-            if callback is not None and not callable(callback):
-                message = f"stream_chat: {name} must be callable, got {type(callback).__name__}"
-                raise ConfigError(message)
+        check_callback("stream_chat", on_chunk=on_chunk, on_event=on_event)
         arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
         deadline = Deadline.after(timeout)
         request = self._accept("stream_chat", text, request_id, arrived.put)
@@ -168,9 +165,7 @@ class AgentRef:
             QueueFullError: max_pending requests wait already.
             AgentDownError: The agent is stopped or parked.
         """
-        if on_result is not None and not callable(on_result):
-            message = f"send_message: on_result must be callable, got {type(on_result).__name__}"
-            raise ConfigError(message)
+        check_callback("send_message", on_result=on_result)
         request = self._accept("send_message", text, request_id, None)
         if on_result is not None:
             deliver = deliver_to(on_result, self._entry.callbacks, _running_loop())
@@ -338,9 +333,8 @@ class AgentRef:
     def _accept(self, call: str, text: str, request_id: str | None, on_events: OnEvents | None) -> Request:
         entry = self._entry
         entry.check_process()
-        if request_id is not None and (not isinstance(request_id, str) or not request_id):
-            message = f"{call}: request_id must be a non-empty string or None, got {request_id!r}"
-            raise ConfigError(message)
+        if request_id is not None:
+            check_name(call, "request_id", request_id)
         request = Request(
             request_id or uuid.uuid4().hex,
             user(check_text(text, call)),

@@ -6,19 +6,21 @@ import asyncio
 import threading
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from alloy_actors.events import RunFinished, TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from alloy_actors.events import Event
     from alloy_actors.result import Result
 
 log = structlog.get_logger("alloy_actors")
+
+V = TypeVar("V")
 
 BUFFERED = 1000
 """Events a slow asyncio listener may lag behind before deltas are merged; others are never dropped."""
@@ -88,15 +90,16 @@ class EventBuffer:
         """The request has its result; from any thread."""
         self.push((run_finished(result),))
 
-    async def read(self) -> AsyncIterator[Event]:
+    async def read(self) -> AsyncGenerator[Event, None]:
         """The events up to and including `RunFinished`."""
         while True:
+            waiter: asyncio.Future[None] | None = None
             with self._lock:
                 batch = list(self._events)
                 self._events.clear()
                 if not batch:
                     self._waiter = waiter = self._loop.create_future()
-            if not batch:
+            if waiter is not None:
                 await waiter
             for event in batch:
                 yield event
@@ -121,7 +124,7 @@ def _release(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-def _try(callback: Callable[[object], object], value: object, name: str) -> Callable[[object], object] | None:
+def _try(callback: Callable[[V], object], value: V, name: str) -> Callable[[V], object] | None:
     """Call it; None when it raised, and is not to be called again."""
     try:
         callback(value)

@@ -9,7 +9,7 @@ import os
 import threading
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pykka
 import structlog
@@ -22,7 +22,7 @@ from alloy_actors.actors.guard import CHAIN, check_blocking
 from alloy_actors.actors.loop_thread import stop_loop_thread
 from alloy_actors.actors.ref import AgentRef
 from alloy_actors.actors.tool_pool import ToolPool
-from alloy_actors.config import AgentConfig, SystemConfig, make_config
+from alloy_actors.config import AgentConfig, SystemConfig, check_callback, check_name, make_config
 from alloy_actors.content import NO_USAGE
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AgentDownError, ConfigError, WouldDeadlock
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from alloy_actors.journal import Store
-    from supervisors.refs import SupervisorRef
+    from supervisors.refs import DynamicSupervisorRef, SupervisorRef
 
 log = structlog.get_logger("alloy_actors")
 
@@ -72,9 +72,7 @@ class AgentSystem:
     ) -> None:
         self._config = make_config(SystemConfig, options, where="AgentSystem", also=("factory", "store"))
         self._store = _open_store(store)
-        if factory is not None and not callable(factory):
-            message = f"AgentSystem: factory must be callable, got {type(factory).__name__}"
-            raise ConfigError(message)
+        check_callback("AgentSystem", factory=factory)
         self._factory = factory
         self._lock = threading.Lock()
         self._entries: dict[str, AgentEntry] = {}
@@ -83,7 +81,6 @@ class AgentSystem:
         self._tools = ToolPool(workers=self._config.tool_workers, max_stuck=self._config.max_stuck_tools)
         self._runner = ToolRunner(self._tools, loop=self._config.loop)
         check_blocking("AgentSystem", "asyncio.to_thread(AgentSystem)")
-        number = next(_numbers)
         self._root = Supervisor.start(
             [
                 self._tools.child_spec(),
@@ -94,9 +91,9 @@ class AgentSystem:
                     kwargs={"max_restarts": 1_000_000, "max_seconds": 1.0, "on_exceeded": "park"},
                 ),
             ],
-            name=("alloy", number),
+            name=f"alloy-{next(_numbers)}",
         )
-        self._agents = self._root.which_child("agents").ref
+        self._agents = cast("DynamicSupervisorRef", self._root.which_child("agents").ref)
         _systems.add(self)
         _stop_all_before_exit()
 
@@ -239,7 +236,9 @@ class AgentSystem:
         with self._lock:
             if self._entries.get(entry.name) is entry:
                 del self._entries[entry.name]
-        return self._agents.terminate_child(entry.last_ref, block=False)
+        assert entry.last_ref is not None
+        ended: PooledFuture[object] = self._agents.terminate_child(entry.last_ref, block=False)
+        return ended
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -254,9 +253,8 @@ class AgentSystem:
         if session is not None:
             _take_session(session, given)
         config = make_config(AgentConfig, given, where="spawn", also=("name", "session"))
-        if name is not None and (not isinstance(name, str) or not name):
-            message = f"spawn: name must be a non-empty string, got {name!r}"
-            raise ConfigError(message)
+        if name is not None:
+            check_name("spawn", "name", name)
         agent_id = session.id if session is not None else uuid.uuid4().hex
         name = name or f"agent-{agent_id[:8]}"
         entry = AgentEntry(name, agent_id, config, self._store, self.runner(config.loop), Callbacks())

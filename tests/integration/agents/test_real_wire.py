@@ -107,7 +107,9 @@ def test_a_failing_server_is_one_clear_error_and_the_next_request_works(
     check_sendable(agent.messages())
 
 
-def test_a_passing_failure_is_tried_again(system: alloy.AgentSystem, server: LocalServer, streamed: bool) -> None:
+def test_a_passing_failure_is_tried_again(
+    system: alloy.AgentSystem, server: LocalServer, streamed: bool
+) -> None:
     name = f"passing-{streamed}"
     model = scripted_model("scripted-fast", status=529, times=2, text=name)
     agent = system.spawn(
@@ -150,7 +152,9 @@ def test_streaming_and_not_streaming_come_to_the_same(system: alloy.AgentSystem,
 class TestTools:
     """A tool that misbehaves is an error result for the model; the run, and the agent, go on."""
 
-    def ask(self, system: alloy.AgentSystem, server: LocalServer, tool: object, **options: Any) -> alloy.Result:
+    def ask(
+        self, system: alloy.AgentSystem, server: LocalServer, tool: object, **options: Any
+    ) -> alloy.Result:
         directives = {"calls": 1, **options.pop("directives", {})}
         agent = system.spawn("a", provider=provider(server, **directives), tools=[tool], **options)
         result = agent.chat("go", timeout=WAIT).raise_for_status()
