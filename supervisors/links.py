@@ -72,7 +72,7 @@ class MonitorRef:
             CallTimeout: The target is still alive after `timeout` seconds.
         """
         try:
-            return self._down.get(timeout=timeout)  # type: ignore[no-any-return] # pykka's get says Any
+            return self._down.get(timeout=timeout)
         except pykka.Timeout as error:
             raise CallTimeout(f"{self._target} is still alive after {timeout} s") from error
 

@@ -68,13 +68,14 @@ class PooledFuture(pykka.Future[T]):
 
     # Results
 
-    def get(self, *, timeout: float | None = None) -> Any:
+    def get(self, *, timeout: float | None = None) -> T:
         outcome = self._outcome
         if outcome is None:
             outcome = self._wait(timeout) if self._source is None else self._source.resolve(self, timeout)
         value, exc_info = outcome
         if exc_info is None:
-            return value
+            result: T = value
+            return result
         kind, error, traceback = exc_info
         if error is None:
             error = cast("type[BaseException]", kind)()
@@ -166,7 +167,7 @@ class PooledFuture(pykka.Future[T]):
             finally:
                 with contextlib.suppress(ValueError):
                     self._waiting.remove(wake)
-        return cast("T", self.get())
+        return self.get()
 
     __iter__ = __await__
 

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import pykka
@@ -116,6 +117,7 @@ class Incarnation:
         "state",
         "stop_reason",
         "stop_replies",
+        "told",
         "unclean",
         "watchers",
         "zombie",
@@ -146,7 +148,8 @@ class Incarnation:
         self.stop_reason: ExitReason | None = None  # somebody asked it to stop
         self.end_reason: ExitReason | None = None  # it has decided to end
         self.unclean = False  # ends without `on_stop`
-        self.stop_replies: list[pykka.Future[Any]] | None = None
+        self.stop_replies: tuple[pykka.Future[Any], ...] = ()
+        self.told = False  # everybody has heard of the end
         self.sleeper: threading.Lock | None = None  # released to wake `sleep`
         self.cleanups: dict[object, Callable[[ExitReason], object]] | None = None
         self.watchers: dict[object, Callable[[ExitReason], object]] | None = None
@@ -236,7 +239,7 @@ class Incarnation:
             self.state = "running"
             on_started, self.on_started = self.on_started, None
         if on_started is not None:
-            contained(on_started, self, Up())
+            call_others([partial(on_started, self, Up())])
 
     def fail_start(self, reason: ExitReason) -> None:
         """End it after the current message, without `on_stop`: it could not come up."""
@@ -288,16 +291,18 @@ class Incarnation:
         fail(self.reply, CalleeExited(reason))
         self.reply = None
         self.inbox.close(reason)
-        for cleanup in (cleanups or {}).values():
-            contained(cleanup, reason)
-        for watcher in (watchers or {}).values():
-            contained(watcher, reason)
+        tell: list[Callable[[], object]] = [partial(cleanup, reason) for cleanup in (cleanups or {}).values()]
+        tell += [partial(watcher, reason) for watcher in (watchers or {}).values()]
         if was_up and on_exit is not None:
-            contained(on_exit, self, reason)
+            tell.append(partial(on_exit, self, reason))
         elif not was_up and on_started is not None:
-            contained(on_started, self, Ignored() if ignored else StartFailure(reason))
-        while self.stop_replies:
-            answer(self.stop_replies.pop(), None)
+            tell.append(partial(on_started, self, Ignored() if ignored else StartFailure(reason)))
+        call_others(tell)
+        with locks.life:
+            self.told = True
+            replies, self.stop_replies = self.stop_replies, ()
+        for reply in replies:
+            answer(reply, None)
         if on_ended is not None:
             on_ended()
         return True
@@ -307,6 +312,14 @@ class Incarnation:
         self.on_started = None
         self.leave()
         self.declare(Normal())
+
+    def stopper_waits(self, reply: pykka.Future[Any]) -> None:
+        """Answer somebody who stops it once everybody else has heard of the end."""
+        with locks.life:
+            if not self.told:
+                self.stop_replies = (*self.stop_replies, reply)
+                return
+        answer(reply, None)
 
     def note_stop(self, reason: ExitReason) -> None:
         """Note that somebody wants it to stop; `Killed` comes before any other reason, else the first stays."""
@@ -373,12 +386,19 @@ def fail(reply: pykka.Future[Any] | None, error: BaseException) -> None:
             report("reply_failed", problem)
 
 
-def contained(function: Callable[..., object], *args: object) -> None:
-    """Call somebody who wants to be told; what it raises is logged."""
-    try:
-        function(*args)
-    except BaseException as error:
-        report("callback_failed", error, callback=repr(function))
+def call_others(functions: list[Callable[[], object]]) -> None:
+    """Tell those who want to be told; what they raise is logged.
+
+    They are not part of the actor whose thread this is: for `current()` they run outside of all actors.
+    """
+    me = current()
+    set_current(None)
+    for function in functions:
+        try:
+            function()
+        except BaseException as error:
+            report("callback_failed", error, callback=repr(function))
+    set_current(me)
 
 
 def report(event: str, error: BaseException, **facts: object) -> None:

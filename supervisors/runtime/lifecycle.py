@@ -214,7 +214,7 @@ def _claim(name: Hashable, incarnation: Incarnation) -> None:
 
 
 def _disown(incarnation: Incarnation) -> None:
-    """Stop an actor whose start callable failed after all; nobody is told."""
+    """Stop an actor whose start callable failed after all; nobody is told any more (of an `Up()` maybe already)."""
     with locks.life:
         incarnation.on_started = None
         incarnation.on_exit = None

@@ -102,12 +102,12 @@ def attend(incarnation: Incarnation, actor: pykka.Actor, envelope: Envelope[Any]
                 taken = takes_over(actor, reason)
             except BaseException as error:
                 incarnation.reply = pending
-                _put_back(incarnation, envelope, reason)
+                _put_back(incarnation, envelope)
                 return end_by(incarnation, actor, error)
             incarnation.reply = pending
             if taken:
                 continue
-        _put_back(incarnation, envelope, reason)
+        _put_back(incarnation, envelope)
         if reason is not None:
             end(incarnation, actor, reason)
         return True
@@ -148,10 +148,10 @@ def reason_of(error: BaseException) -> ExitReason:
 
 def _handle_special(incarnation: Incarnation, actor: pykka.Actor, message: Any) -> Any:
     if isinstance(message, StopMessage):
+        reply, incarnation.reply = incarnation.reply, None
+        if reply is not None:
+            incarnation.stopper_waits(reply)
         with locks.life:
-            if incarnation.reply is not None and incarnation.state not in ENDED:
-                incarnation.stop_replies = [*(incarnation.stop_replies or ()), incarnation.reply]
-                incarnation.reply = None
             incarnation.note_stop(Normal())
         return None
     if isinstance(message, Drained):
@@ -205,7 +205,8 @@ def _clean_up(incarnation: Incarnation, function: Callable[..., object], *args: 
         incarnation.cleanup_error = error
 
 
-def _put_back(incarnation: Incarnation, envelope: Envelope[Any] | None, reason: ExitReason | None) -> None:
-    if envelope is not None:
+def _put_back(incarnation: Incarnation, envelope: Envelope[Any] | None) -> None:
+    """Treat a message that was taken but will not be handled as one that was still in the inbox."""
+    if envelope is not None and (envelope.reply_to is None or isinstance(envelope.message, StopMessage)):
         incarnation.reply = None
-        reject(envelope, incarnation, incarnation.exit_reason or reason)
+        reject(envelope, incarnation, None)  # else its asker hears of the end when the inbox is closed

@@ -43,6 +43,9 @@ def reject(envelope: Envelope[Any], incarnation: Incarnation | None, reason: Exi
         if incarnation is not None and not isinstance(envelope.message, (StopMessage, Drained, Notice)):
             incarnation.dropped += 1
     elif isinstance(envelope.message, StopMessage):
-        answer(reply, None)  # it stops, or has stopped: that is what was asked for
+        if incarnation is None:  # of a future that nobody can have: the actor never ran
+            answer(reply, None)
+        else:
+            incarnation.stopper_waits(reply)  # it stops, or has stopped: that is what was asked for
     else:
         fail(reply, CalleeExited(reason or NoProc()))

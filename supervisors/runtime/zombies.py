@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pykka
@@ -16,7 +17,7 @@ import structlog
 
 from supervisors.reasons import ExitReason, Killed
 from supervisors.runtime.dispatcher import Worker
-from supervisors.runtime.incarnation import ENDED, contained, locks
+from supervisors.runtime.incarnation import ENDED, call_others, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -65,12 +66,12 @@ class Zombie:
     def ended(self) -> None:
         """Take note that its thread is through with it; once, from whoever sees that first."""
         with locks.life:
-            if _zombies.pop(self, None) is None:
+            if self not in _zombies:
                 return
+            del _zombies[self]
             listeners = list(_listeners)
         after = time.monotonic() - self.since
-        for listener in listeners:
-            contained(listener, self, after)
+        call_others([partial(listener, self, after) for listener in listeners])
 
 
 _zombies: dict[Zombie, None] = {}

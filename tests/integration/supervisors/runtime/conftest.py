@@ -5,6 +5,7 @@ from queue import SimpleQueue
 
 import pykka
 import pytest
+from structlog.testing import capture_logs
 
 from supervisors.reasons import Killed
 from supervisors.runtime import (
@@ -85,6 +86,13 @@ class Launched:
 
     def reason(self):
         return self.exited.get(timeout=WAIT)
+
+
+@pytest.fixture(autouse=True)
+def logs():
+    """What was logged; nothing is printed, which is slow."""
+    with capture_logs() as entries:
+        yield entries
 
 
 @pytest.fixture(params=[PooledScript, ThreadScript], ids=["pooled", "threading"])
