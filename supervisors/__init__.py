@@ -1,1 +1,185 @@
 """Keeps pykka actors running: mailboxes, lifecycles, monitors and supervisors."""
+
+from supervisors.backoff import Backoff
+from supervisors.children import ChildInfo, Counts, State
+from supervisors.clock import Clock, system_clock
+from supervisors.daemon import request_shutdown, run
+from supervisors.dynamic import DynamicSupervisor
+from supervisors.errors import (
+    AlreadyPresent,
+    AlreadyRegistered,
+    AlreadyStarted,
+    CalleeExited,
+    CallingSelf,
+    CallTimeout,
+    Fenced,
+    InvalidChildSpec,
+    InvalidOption,
+    MaxChildren,
+    NoProcError,
+    NotFound,
+    Restarting,
+    RestartIntensityExceeded,
+    Running,
+    StartFailed,
+    StartTimeout,
+    SupervisorError,
+    TooManyZombies,
+    WouldDeadlock,
+)
+from supervisors.events import (
+    ChildAbandoned,
+    ChildExited,
+    ChildParked,
+    ChildStarted,
+    CleanupError,
+    Event,
+    EventsDropped,
+    IntensityExceeded,
+    RestartScheduled,
+    ShutdownError,
+    StartFailedEvent,
+    SupervisorStopped,
+    ZombieExited,
+    subscribe,
+)
+from supervisors.inspection import Node, format_tree, tree, zombies
+from supervisors.links import Down, MonitorRef, demonitor, monitor
+from supervisors.reasons import Crash, Exit, ExitReason, Killed, NoProc, Normal, Shutdown, Unknown
+from supervisors.refs import DynamicSupervisorRef, SupervisorRef
+from supervisors.registry import Handle, Registry, Via, names, whereis
+from supervisors.runtime import (
+    Dispatcher,
+    Incarnation,
+    PooledActor,
+    PooledFuture,
+    Zombie,
+    ask_callback,
+    current,
+    fence,
+    managed_blocking,
+    request_stop,
+    sleep,
+    start_actor,
+    stop_requested,
+    stop_self,
+)
+from supervisors.spec import (
+    BRUTAL_KILL,
+    IGNORE,
+    INFINITY,
+    AutoShutdown,
+    ChildExit,
+    ChildSpec,
+    RestartType,
+    Strategy,
+    child_spec,
+)
+from supervisors.supervisor import Supervisor, backoff_reset
+
+__all__ = [
+    "BRUTAL_KILL",
+    "IGNORE",
+    "INFINITY",
+    "AlreadyPresent",
+    "AlreadyRegistered",
+    "AlreadyStarted",
+    "AutoShutdown",
+    "Backoff",
+    "CallTimeout",
+    "CalleeExited",
+    "CallingSelf",
+    "ChildAbandoned",
+    "ChildExit",
+    "ChildExited",
+    "ChildInfo",
+    "ChildParked",
+    "ChildSpec",
+    "ChildStarted",
+    "CleanupError",
+    "Clock",
+    "Counts",
+    "Crash",
+    "Dispatcher",
+    "Down",
+    "DynamicSupervisor",
+    "DynamicSupervisorRef",
+    "Event",
+    "EventsDropped",
+    "Exit",
+    "ExitReason",
+    "Fenced",
+    "Handle",
+    "Incarnation",
+    "IntensityExceeded",
+    "InvalidChildSpec",
+    "InvalidOption",
+    "Killed",
+    "MaxChildren",
+    "MonitorRef",
+    "NoProc",
+    "NoProcError",
+    "Node",
+    "Normal",
+    "NotFound",
+    "PooledActor",
+    "PooledFuture",
+    "Registry",
+    "RestartIntensityExceeded",
+    "RestartScheduled",
+    "RestartType",
+    "Restarting",
+    "Running",
+    "Shutdown",
+    "ShutdownError",
+    "StartFailed",
+    "StartFailedEvent",
+    "StartTimeout",
+    "State",
+    "Strategy",
+    "Supervisor",
+    "SupervisorError",
+    "SupervisorRef",
+    "SupervisorStopped",
+    "TooManyZombies",
+    "Unknown",
+    "Via",
+    "WouldDeadlock",
+    "Zombie",
+    "ZombieExited",
+    "ask_callback",
+    "backoff_reset",
+    "child_spec",
+    "current",
+    "demonitor",
+    "fence",
+    "format_tree",
+    "managed_blocking",
+    "monitor",
+    "names",
+    "release_idle_threads",
+    "request_shutdown",
+    "request_stop",
+    "run",
+    "sleep",
+    "start_actor",
+    "stop_requested",
+    "stop_self",
+    "subscribe",
+    "system_clock",
+    "tree",
+    "whereis",
+    "zombies",
+]
+
+
+def release_idle_threads(timeout: float = 2.0) -> None:
+    """End the package's threads that have no work left, and wait up to `timeout` seconds for that.
+
+    They end by themselves a second later; this is for tests and for programs that count threads.
+    """
+    from supervisors import runtime
+    from supervisors.events import bus
+
+    runtime.release_idle_threads(timeout)
+    bus.release(timeout)

@@ -43,6 +43,10 @@ class Run(Protocol):
     def ref(self) -> pykka.ActorRef[Any]:
         """Of the actor."""
 
+    @property
+    def cleanup_error(self) -> BaseException | None:
+        """What `on_stop` or `on_failure` raised."""
+
 
 class Reply(Protocol):
     """Where the result of an operation goes, exactly once."""
@@ -170,6 +174,7 @@ class ChildTable:
         self._states = dict.fromkeys(State, 0)
         self._supervisors = 0
         self.zombies: dict[object, Record] = {}
+        self._when_up: dict[Hashable, list[Callable[[], object]]] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -183,6 +188,10 @@ class ChildTable:
         """Find the record whose current or last ref this is."""
         with self.lock:
             return self._refs.get(ref.actor_urn)
+
+    def record_of(self, child_id: Hashable, ref: pykka.ActorRef[Any]) -> Record | None:
+        """Find a child by both of its addresses; a start in progress has no ref yet under a dynamic supervisor."""
+        return self.by_ref(ref) if self._by_ref else self.get(child_id)
 
     def records(self) -> list[Record]:
         """List the records in start order."""
@@ -208,6 +217,14 @@ class ChildTable:
             self._supervisors -= record.spec.type == "supervisor"
             self._forget_ref(record)
 
+    def clear(self) -> None:
+        """Let go of all records: the supervisor has ended."""
+        with self.lock:
+            self._records.clear()
+            self._refs.clear()
+            self._states = dict.fromkeys(State, 0)
+            self._supervisors = 0
+
     def contains(self, record: Record) -> bool:
         return self._records.get(record.key) is record
 
@@ -230,6 +247,24 @@ class ChildTable:
             record.restarts += record.mode == "restart"
             record.up_at = now
             self.move(record, State.RUNNING)
+            waiting = self._when_up.pop(record.key, ())
+        for function in waiting:
+            function()
+
+    def when_up(self, key: Hashable, function: Callable[[], object]) -> Callable[[], None]:
+        """Call `function` once, when that child is up next; returns what ends that."""
+        with self.lock:
+            self._when_up.setdefault(key, []).append(function)
+
+        def undo() -> None:
+            with self.lock:
+                waiting = self._when_up.get(key, [])
+                if function in waiting:
+                    waiting.remove(function)
+                if not waiting:
+                    self._when_up.pop(key, None)
+
+        return undo
 
     def ended(self, record: Record, reason: ExitReason) -> None:
         """Enter that the current run is over; the state is changed by what is decided next."""

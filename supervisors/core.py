@@ -16,6 +16,7 @@ from supervisors.children import Record, State, Stop
 from supervisors.errors import (
     AlreadyRegistered,
     AlreadyStarted,
+    InvalidChildSpec,
     NoProcError,
     Restarting,
     RestartIntensityExceeded,
@@ -183,6 +184,11 @@ class Core(Restarter):
         else:
             self._start_again(record, reply)
 
+    def check(self, spec: ChildSpec) -> None:
+        """Refuse, in the caller's thread, a spec that does not go with the supervisor's flags."""
+        if spec.significant:
+            raise InvalidChildSpec("significant", True, "needs a supervisor with auto_shutdown")
+
     def arguments(self, record: Record) -> tuple[Any, ...]:
         """Positional arguments of a start."""
         return record.spec.args
@@ -202,7 +208,14 @@ class Core(Restarter):
             reason = Killed()
         was_up, uptime = record.up_at is not None, self.port.clock.now() - (record.up_at or 0.0)
         record.cancel_timer()
+        cleanup_error = None if record.run is None else record.run.cleanup_error
         self.table.ended(record, reason)
+        if cleanup_error is not None and bus.active:
+            self.emit(
+                events.CleanupError(
+                    path=self.path, id=record.id, generation=record.generation, exception=cleanup_error
+                )
+            )
         if not was_up:
             self._start_ended(record, stop, reason)
             return

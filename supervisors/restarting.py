@@ -19,7 +19,9 @@ from supervisors.stopping import Stopper
 from supervisors.window import RestartWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
+
+    import pykka
 
     from supervisors.backoff import Backoff, RandomSource
     from supervisors.children import Reply
@@ -170,10 +172,12 @@ class Restarter(Stopper):
             self.table.move(record, State.RESTARTING)
             self.launch(record)
 
-    def reset_backoff(self, record: Record) -> None:
+    def reset_backoff(self, child_id: Hashable, ref: pykka.ActorRef[Any]) -> None:
         """A child says that it is well: its next delay is the first one again."""
-        record.attempts = record.parks = 0
-        record.trial = False
+        record = self.table.record_of(child_id, ref)
+        if record is not None and record.ref is ref:
+            record.attempts = record.parks = 0
+            record.trial = False
 
     def _backoff(self, record: Record) -> Backoff | None:
         return record.spec.backoff or self.options.backoff

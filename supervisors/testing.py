@@ -8,10 +8,26 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
+
+import pykka
+
+from supervisors import release_idle_threads, roots
+from supervisors.children import State
+from supervisors.events import bus
+from supervisors.inspection import format_tree, zombies
+from supervisors.refs import BaseSupervisorRef
+from supervisors.registry import names
+from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+__all__ = ["FakeClock", "FakeRandom", "assert_no_leaks", "settle"]
+
+_UNSETTLED = {State.STARTING, State.STOPPING}
+_LOOK_AGAIN = 0.002  # seconds
 
 
 class _FakeTimer:
@@ -75,3 +91,65 @@ class FakeRandom:
 
     def uniform(self, a: float, b: float, /) -> float:
         return a + (b - a) * next(self._shares)
+
+
+def settle(root: BaseSupervisorRef[Any], timeout: float = 5.0) -> None:
+    """Wait until nothing below `root` starts, stops or restarts, delayed restarts excepted, and subscribers know.
+
+    It knows of an exit only once the actor has ended: wait for its `Down` first.
+
+    Raises:
+        AssertionError: It has not come to rest within `timeout` seconds; the tree is in the message.
+    """
+    end = time.monotonic() + timeout
+    while not _is_settled(root, end):
+        if time.monotonic() > end:
+            raise AssertionError(f"the tree has not come to rest:\n{format_tree(root)}")
+        time.sleep(_LOOK_AGAIN)
+    bus.flush(max(0.0, end - time.monotonic()))
+
+
+def _is_settled(ref: BaseSupervisorRef[Any], end: float) -> bool:
+    """Let the supervisor handle what it was sent so far, then look at each record."""
+    if not ref.is_alive():
+        return True
+    handled: PooledFuture[None] = PooledFuture()
+    ref.core.port.post(handled.set, None)
+    ref.when_closed(lambda _reason: handled.cancel())
+    try:
+        handled.get(timeout=max(0.0, end - time.monotonic()))
+    except Exception:
+        return not ref.is_alive()
+    for record in ref.core.table.records():
+        if record.state in _UNSETTLED or (record.state is State.RESTARTING and record.run is not None):
+            return False
+        if isinstance(record.ref, BaseSupervisorRef) and not _is_settled(record.ref, end):
+            return False
+    return True
+
+
+def assert_no_leaks(timeout: float = 5.0) -> None:
+    """Check that no actor, name, zombie or thread of this package is left, waiting up to `timeout` seconds for that.
+
+    Raises:
+        AssertionError: Says what is left.
+    """
+    end = time.monotonic() + timeout
+    release_idle_threads(timeout)
+    while (left := _left()) and time.monotonic() < end:
+        time.sleep(_LOOK_AGAIN)
+        release_idle_threads(_LOOK_AGAIN)
+    if left:
+        raise AssertionError("left behind: " + "; ".join(left))
+
+
+def _left() -> list[str]:
+    found = [f"supervisor {'/'.join(ref.core.path)}" for ref in roots.all_roots()]
+    found += [f"actor {ref}" for ref in pykka.ActorRegistry.get_all()]
+    if names.count():
+        found.append(f"{names.count()} names")
+    found += [f"zombie {'/'.join(zombie.path)} on {zombie.thread_name}" for zombie in zombies()]
+    found += [
+        f"thread {thread.name}" for thread in threading.enumerate() if thread.name.startswith("supervisors-")
+    ]
+    return found

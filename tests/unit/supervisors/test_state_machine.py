@@ -52,7 +52,10 @@ class FakePort:
         if self.launch_error is not None:
             raise self.launch_error
         run = SimpleNamespace(
-            ref=SimpleNamespace(actor_urn=f"urn:{len(self.runs)}"), record=record, id=record.id, asked=[]
+            ref=SimpleNamespace(actor_urn=f"urn:{len(self.runs)}"),
+            record=record,
+            id=record.id,
+            cleanup_error=None,
         )
         run = Run(run)
         self.runs.append(run)
