@@ -210,6 +210,7 @@ class Incarnation:
             return True
 
     def remove_cleanup(self, token: object) -> None:
+        """Take back what `add_cleanup` was given under this token; harmless when there is nothing or it has been called."""
         with locks.life:
             if self.cleanups is not None:
                 self.cleanups.pop(token, None)
@@ -225,6 +226,7 @@ class Incarnation:
             return True
 
     def remove_watcher(self, token: object) -> None:
+        """Take back what `add_watcher` was given under this token; harmless when there is nothing or it has been called."""
         with locks.life:
             if self.watchers is not None:
                 self.watchers.pop(token, None)
