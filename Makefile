@@ -16,7 +16,7 @@ ENVIRONMENT = @python="$(PYTHON)"; \
 	"$$python" scripts/environment.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit format bench clean runtime dev
+.PHONY: help demo test lint types layers unit format bench pykka-suite clean runtime dev
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,8 +46,11 @@ format: dev ## let ruff rewrite what it can
 bench: runtime ## CPU per run beside a hand-written loop that does the same work
 	@$(VENV_PYTHON) -m benchmarks
 
+pykka-suite: dev ## pykka's own tests, from its source distribution, against our actors
+	@$(VENV_PYTHON) tests/pykka_suite.py
+
 clean: ## remove caches and build output; `rm -rf .venv` removes the environment as well
-	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 
 runtime:

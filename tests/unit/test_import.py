@@ -17,7 +17,7 @@ print(json.dumps({{"heavy": heavy, "threads": [thread.name for thread in threadi
 
 @pytest.mark.parametrize(
     "module",
-    ["supervisors", "alloy_actors", "alloy_actors.tools", "alloy_actors.testing", "alloy_actors.local"],
+    ["supervisors", "alloy_actors", "alloy_actors.testing", "alloy_actors.local"],
 )
 def test_importing_loads_no_transport_and_starts_no_thread(module: str) -> None:
     probe = PROBE.format(module=module, heavy=HEAVY)
