@@ -30,9 +30,9 @@ log = structlog.get_logger("supervisors")
 
 EX_SOFTWARE = 70  # sysexits.h: internal software error
 EXIT_DEADLINE = 5.0  # seconds for trees that nobody stopped before the process ends
-_POLL = (
-    0.5 if sys.platform == "win32" else None
-)  # seconds; only so that Ctrl-C is seen where waits do not end for it
+# Seconds. A signal does not always end the main thread's wait: while one is being delivered there, the kernel gives the
+# next to another thread, and on Windows none does.
+_POLL = 0.25
 
 _before_exit: list[Callable[[], object]] = []
 _registered = False
