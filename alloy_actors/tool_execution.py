@@ -13,10 +13,9 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import structlog
-
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import ToolError
+from alloy_actors.logs import log, traced
 from alloy_actors.tool_text import crash_text, render, repaired, timeout_text, truncated
 from alloy_actors.tooldef import Cancelled
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     from alloy_actors.content import ToolCall
     from alloy_actors.tooldef import Tool, ToolContext
-
-log = structlog.get_logger("alloy_actors")
 
 
 class Reply(NamedTuple):
@@ -162,7 +159,7 @@ class Execution:
             return Reply(truncated(text, self.tool.max_result_chars), text)
         if self.stopped:  # it ended because we stopped it: nobody hears this
             return Reply("cancelled", "cancelled")
-        log.error("tool_crashed", tool=self.tool.name, tool_call_id=self.call.id, exc_info=crash)
+        log.error("tool_crashed", tool=self.tool.name, tool_call_id=self.call.id, **traced(crash))
         trace = "".join(traceback.format_exception(crash))
         return Reply(repaired(crash_text(self.tool.name, crash)), trace)
 

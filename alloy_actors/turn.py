@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-import structlog
-
 from alloy_actors.content import TextBlock, ThinkingBlock, ToolResult
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AlloyError, CrashError, MalformedReplyError, ProviderError
@@ -37,6 +35,7 @@ from alloy_actors.journal import (
     ToolCallEnded,
     ToolCallStarted,
 )
+from alloy_actors.logs import log, traced
 from alloy_actors.provider import Delta, ModelReply, ModelRequest
 from alloy_actors.providers.retry import complete_with_retry
 from alloy_actors.result import Result, Status, ToolCallRecord
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
     from alloy_actors.provider import Provider
     from alloy_actors.tool_runner import Cancelled, ToolOutcome, ToolRunner
     from alloy_actors.tooldef import Tool
-
-log = structlog.get_logger("alloy_actors")
 
 OnEvents: TypeAlias = Callable[[Sequence[Event]], None]
 """Called on the loop thread with the events of one moment, in order; must not block."""
@@ -190,7 +187,9 @@ class Run:
             raise
         except Exception as bug:
             name = type(spec.provider).__name__
-            log.exception("provider_crashed", provider=name, agent=spec.agent, request_id=spec.request_id)
+            log.error(
+                "provider_crashed", provider=name, agent=spec.agent, request_id=spec.request_id, **traced(bug)
+            )
             msg = f"provider {name} raised {type(bug).__name__}: {bug}"
             raise CrashError(msg) from bug
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from pykka import ActorDeadError
 
 from alloy_actors.actors import messages as msg
@@ -20,6 +19,7 @@ from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AlloyError, BusyError, CrashError, FencedError
 from alloy_actors.journal import ModelChanged, RunEnded, Seeded
+from alloy_actors.logs import log, traced
 from alloy_actors.result import Result
 from alloy_actors.session import Session
 from alloy_actors.turn import Run, RunSpec
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from alloy_actors.actors.book import Request
     from alloy_actors.actors.entry import AgentEntry
     from alloy_actors.journal import Journal
-
-log = structlog.get_logger("alloy_actors")
 
 
 class DrillError(Exception):
@@ -128,7 +126,7 @@ class AgentActor(PooledActor):
             if failure is None:
                 entry.book.finish(request_id, result)
             else:
-                log.error("append_failed", agent=entry.name, exc_info=failure)
+                log.error("append_failed", agent=entry.name, **traced(failure))
 
         journal.store.append(journal.agent_id, journal.token, records, told)
 

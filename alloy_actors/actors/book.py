@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import structlog
-
 from alloy_actors.errors import AgentDownError, ConfigError, QueueFullError
 from alloy_actors.journal import Accepted, Journal, Record, Seeded, Withdrawn
+from alloy_actors.logs import log, traced
 
 if TYPE_CHECKING:
     import contextvars
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from alloy_actors.journal import Store
     from alloy_actors.result import Result
     from alloy_actors.turn import OnEvents
-
-log = structlog.get_logger("alloy_actors")
 
 OnResult: TypeAlias = Callable[["Result"], object]
 
@@ -387,10 +384,10 @@ def _tell(callbacks: list[OnResult], result: Result) -> None:
     for callback in callbacks:
         try:
             callback(result)
-        except Exception:
-            log.exception("result_callback_failed", request_id=result.request_id)
+        except Exception as error:
+            log.error("result_callback_failed", request_id=result.request_id, **traced(error))
 
 
 def _log_failure(error: Exception | None) -> None:
     if error is not None:
-        log.error("append_failed", exc_info=error)
+        log.error("append_failed", **traced(error))

@@ -7,10 +7,10 @@ import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from pykka import ActorDeadError
 
 from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.logs import log, traced
 from supervisors.runtime import PooledActor
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
     from alloy_actors.result import Result
-
-log = structlog.get_logger("alloy_actors")
 
 
 class CallbackActor(PooledActor):
@@ -82,8 +80,8 @@ def deliver_to(
     async def run(result: Result) -> None:
         try:
             await on_result(result)
-        except Exception:
-            log.exception("callback_failed", callback=_name_of(on_result))
+        except Exception as error:
+            log.error("callback_failed", callback=_name_of(on_result), **traced(error))
 
     def deliver(result: Result) -> None:
         target = loop if loop is not None and not loop.is_closed() else loop_thread().loop
@@ -96,8 +94,8 @@ def call(callback: Callable[[Any], object], value: object) -> None:
     """Call a user's callback; what it raises is logged."""
     try:
         callback(value)
-    except Exception:
-        log.exception("callback_failed", callback=_name_of(callback))
+    except Exception as error:
+        log.error("callback_failed", callback=_name_of(callback), **traced(error))
 
 
 def _name_of(callback: object) -> str:

@@ -15,9 +15,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from alloy_actors.errors import AgentDownError
+from alloy_actors.logs import log, traced
 from supervisors.clock import system_clock
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
     from supervisors.clock import Timer
 
-log = structlog.get_logger("alloy_actors")
+GOODBYE = 1.0
+"""Seconds that tasks get to end when the loop is stopped."""
 
 BEAT = 0.1
 """Seconds between two looks at the loop, while it has work; a beat that is later than this is reported."""
@@ -117,13 +117,14 @@ class LoopThread:
         for task in tasks:
             task.cancel()
         try:
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            if tasks:  # one that will not be cancelled is left behind
+                loop.run_until_complete(asyncio.wait(tasks, timeout=GOODBYE))
             http = sys.modules.get("alloy_actors.providers._http")
             if http is not None:  # never imported: no client to close
                 loop.run_until_complete(http.close_all())
             loop.run_until_complete(loop.shutdown_asyncgens())
-        except Exception:
-            log.exception("loop_close_failed")
+        except Exception as error:
+            log.error("loop_close_failed", **traced(error))
         finally:
             asyncio.set_event_loop(None)
             loop.close()
@@ -162,7 +163,7 @@ class Task:
         self._task = None
         self._owner.left()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task_failed", exc_info=error)
+            log.error("task_failed", **traced(error))
 
 
 class _Watch:

@@ -8,8 +8,6 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from alloy_actors.actors.blocking import blocking_region
 from alloy_actors.actors.guard import check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
@@ -20,6 +18,7 @@ from alloy_actors.content import user
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import ConfigError, CrashError
 from alloy_actors.journal import Journal, Seeded
+from alloy_actors.logs import log, traced
 from alloy_actors.result import Result
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.turn import Run, RunSpec
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from alloy_actors.actors.loop_thread import Task
     from alloy_actors.events import Event
     from alloy_actors.turn import OnEvents
-
-log = structlog.get_logger("alloy_actors")
 
 
 def run(message: str | None, **options: Any) -> Result:
@@ -143,7 +140,7 @@ class _OneShot:
             try:
                 result = await self._run.execute()
             except Exception as bug:
-                log.exception("run_crashed", request_id=self._run.spec.request_id)
+                log.error("run_crashed", request_id=self._run.spec.request_id, **traced(bug))
                 error = CrashError(f"the run crashed: {type(bug).__name__}: {bug}")
                 error.__cause__ = bug
                 result = Result(request_id=self._run.spec.request_id, status="error", error=error)

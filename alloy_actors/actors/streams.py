@@ -8,17 +8,14 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-import structlog
-
 from alloy_actors.events import RunFinished, TextDelta, ThinkingDelta
+from alloy_actors.logs import log, traced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from alloy_actors.events import Event
     from alloy_actors.result import Result
-
-log = structlog.get_logger("alloy_actors")
 
 V = TypeVar("V")
 
@@ -128,7 +125,7 @@ def _try(callback: Callable[[V], object], value: V, name: str) -> Callable[[V], 
     """Call it; None when it raised, and is not to be called again."""
     try:
         callback(value)
-    except Exception:
-        log.exception("callback_failed", callback=name)
+    except Exception as error:
+        log.error("callback_failed", callback=name, **traced(error))
         return None
     return callback

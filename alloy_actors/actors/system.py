@@ -8,11 +8,9 @@ import itertools
 import os
 import threading
 import uuid
-import weakref
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import pykka
-import structlog
 
 from alloy_actors.actors.agent import AgentActor
 from alloy_actors.actors.blocking import blocking_region
@@ -26,6 +24,7 @@ from alloy_actors.config import AgentConfig, SystemConfig, check_callback, check
 from alloy_actors.content import NO_USAGE
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AgentDownError, ConfigError, WouldDeadlock
+from alloy_actors.logs import log
 from alloy_actors.session import Session
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.tool_runner import ToolRunner
@@ -42,12 +41,10 @@ if TYPE_CHECKING:
     from alloy_actors.journal import Store
     from supervisors.refs import DynamicSupervisorRef, SupervisorRef
 
-log = structlog.get_logger("alloy_actors")
-
 AGENT_BACKOFF = Backoff(initial=0.05, max_attempts=3, reset_after=60.0)
 """An agent that crashes is back after 0.05 s, then 0.1 s, 0.2 s; the fourth crash in a row parks it."""
 
-_systems: weakref.WeakSet[AgentSystem] = weakref.WeakSet()
+_systems: set[AgentSystem] = set()  # those that were not stopped: one that nobody holds still has its agents
 _numbers = itertools.count(1)
 
 

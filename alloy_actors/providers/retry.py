@@ -6,16 +6,13 @@ import asyncio
 import random as randomness
 from typing import TYPE_CHECKING
 
-import structlog
-
 from alloy_actors.errors import ProviderError
+from alloy_actors.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from alloy_actors.provider import Delta, ModelReply, ModelRequest, OnDeltas, Provider
-
-log = structlog.get_logger("alloy_actors")
 
 
 async def complete_with_retry(

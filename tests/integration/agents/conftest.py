@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,11 @@ def system() -> Iterator[alloy.AgentSystem]:
         yield system
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(autouse=True)
 def _runtime() -> Iterator[None]:
+    """Nothing outlives a test: no default system, no loop, no idle thread."""
     yield
     alloy.shutdown()
+    assert {
+        thread for thread in threading.enumerate() if thread.name.startswith(("alloy", "supervisors"))
+    } == set()

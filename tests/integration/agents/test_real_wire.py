@@ -89,7 +89,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("directives", "kind"), FAULTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("directives", "kind"), FAULTS, ids=str)
 def test_a_failing_server_is_one_clear_error_and_the_next_request_works(
     system: alloy.AgentSystem,
     server: LocalServer,
