@@ -59,6 +59,7 @@ class Worker:
         self.cpu_clock: int | None = None
         self.seen: tuple[int, float] = (-1, 0.0)  # the watchdog's last sample: runs, CPU seconds
         self.still = 0  # samples in a row without any progress
+        self.alone = 0  # those of them during which nobody else computed either
 
     @property
     def ident(self) -> int | None:
@@ -292,10 +293,12 @@ class Dispatcher:
                 if worker.busy and not worker.off and still(worker):
                     worker.off = True
                     self._off += 1
+                    if not worker.busy:  # just through: it may have looked at `off` before
+                        self.worker_runs(worker)
             missing = self.core - (len(self._workers) - self._off)
             if missing > 0:
-                # As many again as block, so that a crowd of sleepers is got round in a few looks.
-                self._grow_or_log(min(len(self.ready), max(missing, self._off)))
+                # Many at once when many block, so that a crowd of sleepers is got round in a few looks.
+                self._grow_or_log(min(len(self.ready), max(missing, 3 * self._off)))
 
     # End
 

@@ -207,6 +207,10 @@ def _clean_up(incarnation: Incarnation, function: Callable[..., object], *args: 
 
 def _put_back(incarnation: Incarnation, envelope: Envelope[Any] | None) -> None:
     """Treat a message that was taken but will not be handled as one that was still in the inbox."""
-    if envelope is not None and (envelope.reply_to is None or isinstance(envelope.message, StopMessage)):
-        incarnation.reply = None
-        reject(envelope, incarnation, None)  # else its asker hears of the end when the inbox is closed
+    if envelope is None:
+        return
+    kept_reply = envelope.reply_to is not None and not isinstance(envelope.message, StopMessage)
+    if kept_reply and incarnation.state not in ENDED:
+        return  # fails when the inbox is closed, with the others
+    incarnation.reply = None
+    reject(envelope, incarnation, incarnation.exit_reason)

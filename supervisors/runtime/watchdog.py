@@ -1,8 +1,10 @@
 """Finds workers that block without saying so, and tells them from workers that merely compute.
 
 Looks every few milliseconds, only while work waits. A worker is *still* when it has begun no new slice and its thread
-has used no CPU since the last look. That alone could be a thread that waits for the interpreter lock, so either the
-process as a whole must have been idle too, or the thread must have been still for many looks in a row.
+has used no CPU since the last look. That alone could be a thread that waits for the interpreter lock, so either nobody
+computed meanwhile, or the thread must have been still for many looks in a row. Somebody computed when the process used
+CPU, or when the watchdog itself got the interpreter late: a thread that computes gives it up only every switch interval
+(5 ms). The latter is true also on a machine so busy that nobody gets much CPU.
 """
 
 from __future__ import annotations
@@ -20,9 +22,13 @@ log = structlog.get_logger("supervisors")
 
 TICK: Final = 0.01  # seconds between two looks
 LINGER: Final = 1.0  # seconds without anything to look at, after which the thread ends
-IDLE_SHARE: Final = 0.5  # of one core: below that the process does not compute
+IDLE_SHARE: Final = 0.2  # of one core: below that the process does not compute
+IDLE_LOOKS: Final = (
+    2  # looks in a row that tell blocked when nobody computes; one may be chance on a busy machine
+)
 NO_CPU: Final = 0.0005  # seconds of CPU per look that are nothing
-PATIENCE: Final = 10  # looks in a row that tell blocked from starved when the process computes
+LATE: Final = 0.003  # seconds; a watchdog that wakes later than that had to wait for the interpreter
+PATIENCE: Final = 20  # looks in a row that tell blocked from starved when somebody computes
 
 
 class Sampled(Protocol):
@@ -32,6 +38,7 @@ class Sampled(Protocol):
     cpu_clock: int | None
     seen: tuple[int, float]
     still: int
+    alone: int
 
 
 class Watched(Protocol):
@@ -67,15 +74,17 @@ def judge(worker: Sampled, cpu: float, *, process_idle: bool) -> bool:
     Args:
         worker: Its last sample is replaced.
         cpu: CPU seconds its thread has used so far.
-        process_idle: Whether the process has used less than `IDLE_SHARE` of a core since the last look.
+        process_idle: Whether nobody in the process has computed since the last look.
     """
     runs, before = worker.seen
     moved = runs != worker.runs or cpu - before > NO_CPU
     worker.seen = (worker.runs, cpu)
     worker.still = 0 if moved else worker.still + 1
-    if moved:
-        return False
-    if process_idle:
+    if not process_idle or moved:
+        worker.alone = 0
+    else:
+        worker.alone += 1
+    if worker.alone >= IDLE_LOOKS:
         return True
     return worker.cpu_clock is not None and worker.still >= PATIENCE
 
@@ -123,7 +132,8 @@ class Watchdog:
             while self._watched:
                 time.sleep(TICK)
                 now, used = time.monotonic(), time.process_time()
-                self._look(process_idle=used - process < IDLE_SHARE * (now - wall))
+                idle = used - process < IDLE_SHARE * (now - wall) and now - wall < TICK + LATE
+                self._look(process_idle=idle)
                 wall, process = now, used
 
     def _look(self, *, process_idle: bool) -> None:

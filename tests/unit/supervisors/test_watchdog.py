@@ -11,14 +11,27 @@ class Worker:
     cpu_clock: int | None = 7
     seen: tuple[int, float] = (1, 0.0)
     still: int = 0
+    alone: int = 0
 
 
-def test_a_worker_that_uses_no_cpu_in_an_idle_process_blocks() -> None:
-    assert judge(Worker(), 0.0, process_idle=True)
+def test_a_worker_that_twice_uses_no_cpu_in_an_idle_process_blocks() -> None:
+    worker = Worker()
+
+    assert [judge(worker, 0.0, process_idle=True) for _ in range(2)] == [False, True]
+
+
+def test_two_idle_looks_apart_may_be_chance() -> None:
+    worker = Worker()
+
+    assert not any(judge(worker, 0.0, process_idle=idle) for idle in (True, False, True))
 
 
 def test_a_worker_that_began_another_slice_does_not_block() -> None:
-    assert not judge(Worker(runs=2), 0.0, process_idle=True)
+    worker = Worker()
+    judge(worker, 0.0, process_idle=True)
+    worker.runs = 2
+
+    assert not judge(worker, 0.0, process_idle=True)
 
 
 def test_a_worker_that_computes_does_not_block() -> None:
@@ -51,4 +64,5 @@ def test_without_a_clock_per_thread_a_busy_process_proves_nothing() -> None:
     worker = Worker(cpu_clock=None)
 
     assert not any(judge(worker, 0.0, process_idle=False) for _ in range(3 * PATIENCE))
+    judge(worker, 0.0, process_idle=True)
     assert judge(worker, 0.0, process_idle=True)
