@@ -66,6 +66,10 @@ class Worker:
         """Of the thread."""
         return self.thread.ident
 
+    def may_block(self) -> bool:
+        """Whether it is within a slice, and not known to block."""
+        return self.busy and not self.off
+
     def __enter__(self) -> None:
         self.depth += 1
         if self.depth == 1:
@@ -290,7 +294,7 @@ class Dispatcher:
             if self._idle:
                 return
             for worker in self._workers:
-                if worker.busy and not worker.off and still(worker):
+                if worker.may_block() and still(worker):
                     worker.off = True
                     self._off += 1
                     if not worker.busy:  # just through: it may have looked at `off` before
@@ -326,6 +330,7 @@ class Dispatcher:
         worker = current_worker()
         if worker is not None:
             worker.lost = True
+            _local.worker = None  # its dispatcher's lock may be held for ever
 
 
 def current_worker() -> Worker | None:
