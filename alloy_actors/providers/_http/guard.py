@@ -48,6 +48,7 @@ class Guard:
         self._where = where
         self._limits = limits
         self._deadline = deadline
+        self.when = self._latest = 0.0  # loop time
 
     def __enter__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -58,8 +59,7 @@ class Guard:
         now = self._loop.time()
         self._latest = now + self._deadline.remaining()
         self.when = min(now + self._limits.first_byte, self._latest)
-        # No later `when` is before this.
-        self._handle = self._loop.call_at(min(now + self._limits.idle, self.when), self._look)
+        self._look_again(now)
 
     def __exit__(self, kind: object, error: object, trace: object) -> bool:
         self._handle.cancel()
@@ -80,7 +80,7 @@ class Guard:
     def timed_out(self) -> ProviderTimeoutError:
         """What to say of it."""
         where, limits = self._where, self._limits
-        if self._deadline.expired:
+        if self.when == self._latest:
             return ProviderTimeoutError(f"the time of the request was up before {where} had answered")
         if self.answered:
             return ProviderTimeoutError(f"{where} sent nothing more for {limits.idle:g} s")
@@ -89,8 +89,13 @@ class Guard:
     def _look(self) -> None:
         if self.expired:
             return
-        if self._loop.time() >= self.when:
+        now = self._loop.time()
+        if now >= self.when:
             self.expired = True
             self._task.cancel()
         else:
-            self._handle = self._loop.call_at(self.when, self._look)
+            self._look_again(now)
+
+    def _look_again(self, now: float) -> None:
+        # A piece that comes from now on moves `when` to no earlier than this.
+        self._handle = self._loop.call_at(min(now + self._limits.idle, self.when), self._look)

@@ -45,6 +45,22 @@ def test_a_piece_that_came_moves_the_end_and_its_reason() -> None:
     assert "nothing more for 0.01 s" in asyncio.run(main())
 
 
+def test_the_idle_limit_holds_also_after_a_long_wait_for_the_first_byte() -> None:
+    async def main() -> str:
+        watch = guard(first_byte=600, idle=0.01)
+        with watch:
+            await asyncio.sleep(0.03)  # the timer has looked, and found that nothing is wrong
+            watch.heard()
+            await forever()
+        return str(watch.timed_out())
+
+    async def bounded() -> str:
+        async with asyncio.timeout(5):
+            return await main()
+
+    assert "nothing more" in asyncio.run(bounded())
+
+
 def test_a_deadline_is_not_moved_by_pieces() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
