@@ -152,6 +152,9 @@ class Store(Protocol):
     def load(self, agent_id: str) -> Sequence[Record]:
         """All records of the agent, oldest first; empty for an unknown one."""
 
+    def retire(self, agent_id: str) -> None:
+        """The agent was stopped: a store that does not outlive the process forgets it, others keep it."""
+
     def delete(self, agent_id: str) -> None:
         """Forget the agent's records and refuse all tokens given so far."""
 

@@ -7,7 +7,7 @@ import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pykka import ActorDeadError
+from pykka import Timeout
 
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.logs import log, traced
@@ -16,7 +16,7 @@ from supervisors.runtime import PooledActor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pykka import ActorRef
+    from pykka import ActorRef, Future
 
     from alloy_actors.result import Result
 
@@ -36,11 +36,12 @@ class Callbacks:
     `submit` may be called from any thread and never blocks.
     """
 
-    __slots__ = ("_lock", "_ref")
+    __slots__ = ("_ending", "_lock", "_ref")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ref: ActorRef[CallbackActor] | None = None
+        self._ending: Future[bool] | None = None
 
     def submit(self, callback: Callable[[Any], object], value: object) -> None:
         """Call `callback(value)` after the callbacks submitted before."""
@@ -49,19 +50,20 @@ class Callbacks:
                 self._ref = CallbackActor.start()
             self._ref.tell((callback, value))
 
-    def drain(self, timeout: float) -> bool:
-        """Wait for the callbacks submitted so far and end the actor; False when some are still on."""
+    def close(self) -> None:
+        """End the actor once the callbacks submitted so far have been called; returns at once."""
         with self._lock:
             ref, self._ref = self._ref, None
-        if ref is None:
-            return True
+            if ref is not None:
+                self._ending = ref.stop(block=False)
+
+    def drained(self, timeout: float) -> bool:
+        """Wait, after `close`, until all callbacks have been called; False when `timeout` seconds were not enough."""
+        ending = self._ending
         try:
-            ref.stop(timeout=timeout)
-        except TimeoutError:
+            return ending is None or ending.get(timeout=timeout) is not None
+        except Timeout:
             return False
-        except ActorDeadError:
-            pass
-        return True
 
 
 def deliver_to(

@@ -210,7 +210,7 @@ class AgentEntry:
             settled.get(timeout=deadline.remaining())
         except pykka.Timeout:
             return False
-        return self.callbacks.drain(deadline.remaining())
+        return self.callbacks.drained(deadline.remaining())
 
     def _restarting(self, reason: ExitReason) -> None:
         """The actor ended and will be brought back."""
@@ -244,7 +244,13 @@ class AgentEntry:
             )
 
         self.book.close(f"agent {self.name!r} is stopped", outcome)
+        self.book.when_settled(self._bury)
         self._notify()
+
+    def _bury(self) -> None:
+        """Everyone was told; nothing of the agent is needed any more."""
+        self.callbacks.close()
+        self.store.retire(self.agent_id)
 
     def outcome(
         self,

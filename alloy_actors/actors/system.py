@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from alloy_actors.journal import Store
+    from supervisors.reasons import ExitReason
     from supervisors.refs import DynamicSupervisorRef, SupervisorRef
 
 AGENT_BACKOFF = Backoff(initial=0.05, max_attempts=3, reset_after=60.0)
@@ -227,14 +228,14 @@ class AgentSystem:
         """For `AgentRef.astop`."""
         await asyncio.to_thread(self.stop_agent, entry, timeout)
 
-    def request_stop(self, entry: AgentEntry) -> PooledFuture[object]:
+    def request_stop(self, entry: AgentEntry) -> PooledFuture[ExitReason | None]:
         """Ask the agents' supervisor to end an agent; the future is done when it has."""
         entry.check_process()
         with self._lock:
             if self._entries.get(entry.name) is entry:
                 del self._entries[entry.name]
         assert entry.last_ref is not None
-        ended: PooledFuture[object] = self._agents.terminate_child(entry.last_ref, block=False)
+        ended: PooledFuture[ExitReason | None] = self._agents.terminate_child(entry.last_ref, block=False)
         return ended
 
     # -- inside ------------------------------------------------------------------------------------------------

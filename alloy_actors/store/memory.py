@@ -62,6 +62,9 @@ class MemoryStore:
         with self._lock:
             self._logs.pop(agent_id, None)
 
+    def retire(self, agent_id: str) -> None:
+        self.delete(agent_id)
+
     def agents(self) -> list[str]:
         with self._lock:
             return [agent_id for agent_id, log in self._logs.items() if log.records]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from pathlib import Path
 
+import pykka
 import pytest
 
 import alloy_actors as alloy
 from alloy_actors.local import LocalServer, scripted_model
+from alloy_actors.testing import ScriptedProvider
 
 
 def open_sockets() -> int:
@@ -66,3 +69,16 @@ def test_two_hundred_agents_chat_at_once_and_leave_nothing_behind() -> None:
         alloy.shutdown()
         assert open_sockets() <= sockets_before
     assert {thread.name for thread in threading.enumerate()} <= threads_before
+
+
+def test_agents_that_come_and_go_leave_nothing_in_the_system(system: alloy.AgentSystem) -> None:
+    told: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    for number in range(200):
+        agent = system.spawn(f"a{number}", provider=ScriptedProvider(["hi"]))
+        agent.send_message("hello", told.put)
+        told.get(timeout=5)
+        agent.stop()
+    assert system.agents() == []
+    assert system._store.agents() == []
+    actors = [ref.actor_class.__name__ for ref in pykka.ActorRegistry.get_all()]
+    assert sorted(actors) == ["DynamicSupervisor", "Supervisor", "ToolWorkers"]
