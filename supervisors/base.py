@@ -15,6 +15,7 @@ from supervisors.clock import system_clock
 from supervisors.errors import (
     AlreadyRegistered,
     AlreadyStarted,
+    Fenced,
     InvalidChildSpec,
     InvalidOption,
     NoProcError,
@@ -92,7 +93,13 @@ class ActorPort:
             on_started=partial(self._started, record),
             on_exit=partial(self._exited, record),
         )
-        return None if isinstance(launched, Ignored) else launched
+        if isinstance(launched, Ignored):
+            return None
+        if self.incarnation is not None and not self.incarnation.is_current():
+            # This supervisor was abandoned while a constructor hung: nobody would look after the child.
+            request_stop(launched.ref, Shutdown("supervisor ended"))
+            raise Fenced("the supervisor was abandoned")
+        return launched
 
     def _started(self, record: Record, run: Incarnation, outcome: Outcome) -> None:
         match outcome:
@@ -299,7 +306,9 @@ def end_orphans(ref: BaseSupervisorRef[Any]) -> None:
             run.ref.tighten(clock.now() + ORPHAN_TIME)
             wait += LEVEL_GRACE * levels(run.ref)
         request_stop(run.ref, Shutdown("supervisor ended"))
-        clock.call_later(wait, partial(abandon, run, Killed(abandoned=True)))
+        timer = clock.call_later(wait, partial(abandon, run, Killed(abandoned=True)))
+        if not run.add_watcher(timer, lambda _reason, timer=timer: timer.cancel()):  # type: ignore[misc] # a default
+            timer.cancel()
     table.clear()
 
 
