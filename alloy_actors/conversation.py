@@ -64,8 +64,9 @@ class Conversation:
         self.turns = 0
         self.run_usage: Usage = NO_USAGE
         self._open: tuple[ToolCall, ...] = ()
-        self._results: dict[str, ToolResult] = {}
-        self._started: set[str] = set()
+        # Only while calls are open: an idle agent keeps no empty containers.
+        self._results: dict[str, ToolResult] | None = None
+        self._started: set[str] | None = None
 
     def fork(self) -> Conversation:
         """A copy for a run to work on; only between runs."""
@@ -91,6 +92,8 @@ class Conversation:
                     self.messages.append(record.message)
                     self._open = record.message.tool_calls
             case ToolCallStarted():
+                if self._started is None:
+                    self._started = set()
                 self._started.add(record.call_id)
             case ToolCallEnded():
                 self._answer((record.result,))
@@ -128,7 +131,8 @@ class Conversation:
             why: Goes to the model, so it can tell what happened: "the request was cancelled".
             partial: Text of a reply that was cut off; kept, and marked as cut.
         """
-        results = tuple(self._missing(call, why) for call in self._open if call.id not in self._results)
+        answered = self._results or {}
+        results = tuple(self._missing(call, why) for call in self._open if call.id not in answered)
         message = None
         if partial:
             message = assistant(f"{partial}\n\n[This answer was cut off: {why}.]")
@@ -137,18 +141,19 @@ class Conversation:
         return Closed(request_id, results, message) if results or message is not None else None
 
     def _missing(self, call: ToolCall, why: str) -> ToolResult:
-        if call.id in self._started:
+        if self._started is not None and call.id in self._started:
             text = f"The outcome of this call is unknown: {why} before it ended. It may have had its effect."
         else:
             text = f"Not executed: {why}."
         return ToolResult(call.id, text, is_error=True)
 
     def _answer(self, results: Iterable[ToolResult]) -> None:
+        answered = self._results = self._results or {}
         for result in results:
-            self._results[result.tool_use_id] = result
-        if self._open and all(call.id in self._results for call in self._open):
-            # One user message holds all results, in call order, right after the calls.
-            self.messages.append(tool_results(self._results[call.id] for call in self._open))
+            answered[result.tool_use_id] = result
+        if all(call.id in answered for call in self._open):
+            if self._open:
+                # One user message holds all results, in call order, right after the calls.
+                self.messages.append(tool_results(answered[call.id] for call in self._open))
             self._open = ()
-            self._results.clear()
-            self._started.clear()
+            self._results = self._started = None

@@ -36,23 +36,25 @@ class Callbacks:
     `submit` may be called from any thread and never blocks.
     """
 
-    __slots__ = ("_ending", "_lock", "_ref")
+    __slots__ = ("_ending", "_ref")
+
+    _starting = threading.Lock()  # shared: an agent's actor is started once
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._ref: ActorRef[CallbackActor] | None = None
         self._ending: Future[bool] | None = None
 
     def submit(self, callback: Callable[[Any], object], value: object) -> None:
         """Call `callback(value)` after the callbacks submitted before."""
-        with self._lock:
-            if self._ref is None or not self._ref.is_alive():
-                self._ref = CallbackActor.start()
-            self._ref.tell((callback, value))
+        with self._starting:
+            ref = self._ref
+            if ref is None or not ref.is_alive():
+                ref = self._ref = CallbackActor.start()
+        ref.tell((callback, value))
 
     def close(self) -> None:
         """End the actor once the callbacks submitted so far have been called; returns at once."""
-        with self._lock:
+        with self._starting:
             ref, self._ref = self._ref, None
             if ref is not None:
                 self._ending = ref.stop(block=False)
