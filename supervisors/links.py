@@ -14,7 +14,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pykka
-import structlog
 
 from supervisors.errors import CallTimeout, Fenced
 from supervisors.reasons import ExitReason, NoProc
@@ -26,12 +25,11 @@ from supervisors.runtime import (
     current,
     hooks,
     incarnation_of,
+    report,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-
-log = structlog.get_logger("supervisors")
 
 Notify = Callable[["Down"], object] | SimpleQueue["Down"]
 
@@ -103,8 +101,8 @@ class MonitorRef:
                 return
             try:
                 self._notify(down)
-            except Exception:
-                log.exception("monitor_callback_failed", target=str(self._target))
+            except Exception as error:
+                report("monitor_callback_failed", error, target=str(self._target))
         elif self._watcher is not None:
             self._watcher.inbox.put(Envelope(Notice(down, self)))
 

@@ -27,6 +27,8 @@ EXPECTED = {
 
 CONFTEST = """
 
+import sys
+
 import structlog
 from supervisors.runtime import PooledActor, PooledFuture
 from supervisors.runtime.flag import Flag
@@ -51,6 +53,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
 def _as_pykka_says(_logger, _method, event):
     if event["event"] in {"actor_crashed", "cleanup_error"}:
         event["event"] = f"Unhandled exception in {event['actor']}:"
+        event["exc_info"] = sys.exc_info()  # ours is text
     return event
 
 

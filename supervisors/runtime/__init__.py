@@ -29,6 +29,7 @@ from supervisors.runtime.lifecycle import (
     stop_requested,
     stop_self,
 )
+from supervisors.runtime.logs import report
 from supervisors.runtime.loop import DEFER_START
 from supervisors.runtime.messages import Notice
 from supervisors.runtime.pykka_private import Envelope, install_fast_refs
@@ -59,6 +60,7 @@ __all__ = [
     "managed_blocking",
     "on_zombie_exit",
     "release_idle_threads",
+    "report",
     "request_stop",
     "sleep",
     "start_actor",

@@ -14,18 +14,16 @@ from collections import deque
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-import structlog
-
 from supervisors.errors import WouldDeadlock
+from supervisors.runtime.logs import log, report
 from supervisors.runtime.watchdog import Watchdog, thread_cpu_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from supervisors.runtime.watchdog import Sampled
-
-log = structlog.get_logger("supervisors")
+    from supervisors.runtime.logs import log, report
+from supervisors.runtime.watchdog import Sampled
 
 LINGER: Final = 1.0  # seconds a thread stays without work
 SIZES: Final = {"actors": (2, 64), "supervisors": (1, 16)}  # core threads, cap; others have those of "actors"
@@ -97,8 +95,8 @@ class Worker:
             self.busy = True
             try:
                 runnable.run(self)  # type: ignore[union-attr] # None only below
-            except BaseException:
-                log.critical("worker_failed", thread=self.name, exc_info=True)  # a bug of this package
+            except BaseException as error:  # a bug of this package
+                report("worker_failed", error, thread=self.name)
             runnable = None  # an idle worker must not keep an actor alive
             self.busy = False
             if self.off:

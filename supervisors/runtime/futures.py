@@ -21,9 +21,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import pykka
-import structlog
 
 from supervisors.runtime.dispatcher import block_on
+from supervisors.runtime.logs import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -36,8 +36,6 @@ M = TypeVar("M")
 R = TypeVar("R")
 
 Outcome = tuple[Any, "OptExcInfo | None"]
-
-log = structlog.get_logger("supervisors")
 
 
 class _Source(Protocol):
@@ -330,8 +328,8 @@ def _settle_in_thread(future: PooledFuture[Any]) -> None:
 def _run_callback(function: Callable[[PooledFuture[T]], object], future: PooledFuture[T]) -> None:
     try:
         function(future)
-    except BaseException:
-        log.exception("future_callback_failed", callback=repr(function))
+    except BaseException as error:
+        report("future_callback_failed", error, callback=repr(function))
 
 
 def _finish(waiter: asyncio.Future[None]) -> None:

@@ -7,7 +7,6 @@ names go; monitors hear `Down`; the supervisor hears of it; those that asked it 
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from collections.abc import Callable, Hashable
@@ -16,16 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import pykka
-import structlog
 
 from supervisors.errors import CalleeExited
 from supervisors.reasons import ExitReason, Killed, Normal
+from supervisors.runtime.logs import report
 
 if TYPE_CHECKING:
     from supervisors.runtime.mailbox import Inbox
     from supervisors.runtime.zombies import Zombie
-
-log = structlog.get_logger("supervisors")
 
 State = Literal["starting", "running", "stopping", "terminated", "abandoned"]
 ENDED: Final = frozenset({"terminated", "abandoned"})
@@ -401,15 +398,6 @@ def call_others(functions: list[Callable[[], object]]) -> None:
         except BaseException as error:
             report("callback_failed", error, callback=repr(function))
     set_current(me)
-
-
-def report(event: str, error: BaseException, **facts: object) -> None:
-    """Log an exception; that this fails too, in a renderer or a `__repr__`, must not make an end worse."""
-    try:
-        log.error(event, **facts, exc_info=error)
-    except Exception:
-        with contextlib.suppress(Exception):
-            log.error(event, error_class=type(error).__qualname__)  # noqa: TRY400 # the rest could not be said
 
 
 def reset_after_fork() -> None:

@@ -6,14 +6,12 @@ import threading
 from typing import Any
 
 import pykka
-import structlog
 
 from supervisors.runtime.incarnation import ENDED, Incarnation, set_current
+from supervisors.runtime.logs import log, report
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.mailbox import ThreadInbox
 from supervisors.runtime.messages import WAKE
-
-log = structlog.get_logger("supervisors")
 
 _warned: set[type] = set()
 
@@ -57,8 +55,8 @@ def _main(incarnation: Incarnation, actor: pykka.ThreadingActor) -> None:
                 break
             if envelope is not WAKE:
                 ended = handle(incarnation, actor, envelope.message) or incarnation.state in ENDED
-    except BaseException:
-        log.critical("loop_failed", actor=str(incarnation.ref), exc_info=True)  # a bug of this package
+    except BaseException as error:  # a bug of this package
+        report("loop_failed", error, actor=str(incarnation.ref))
     finally:
         set_current(None)
         incarnation.runner = None

@@ -13,12 +13,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
+from supervisors.runtime.logs import log, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-log = structlog.get_logger("supervisors")
 
 TICK: Final = 0.01  # seconds between two looks
 LINGER: Final = 1.0  # seconds without anything to look at, after which the thread ends
@@ -143,8 +141,8 @@ class Watchdog:
         for dispatcher in list(self._watched):
             try:
                 dispatcher.check(still)
-            except Exception:
-                log.exception("watchdog_failed")
+            except Exception as error:
+                report("watchdog_failed", error)
                 self.forget(dispatcher)
 
     def _has_work(self) -> bool:
