@@ -100,7 +100,11 @@ class AgentActor(PooledActor):
         if self._conversation.running is not None:
             self._close_interrupted(journal, self._conversation.running)
         entry.up(self.actor_ref)
-        self._take_next()
+        taken = entry.book.running()
+        if taken is not None and taken.id in self._conversation.waiting:
+            self._begin(taken)  # the last incarnation took it, and ended before its run had begun
+        else:
+            self._take_next()
 
     def _close_interrupted(self, journal: Journal, request_id: str) -> None:
         """A run was on when the last incarnation ended: its request ends here, with status "error"."""

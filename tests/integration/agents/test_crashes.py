@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import alloy_actors as alloy
+from alloy_actors.actors.agent import AgentActor
 from alloy_actors.testing import Gate, ScriptedProvider, held, tool_call
 from tests.checks import check_sendable
 
@@ -155,3 +156,20 @@ def test_a_parked_agent_can_be_stopped_and_started_anew(system: alloy.AgentSyste
             agent.messages()
     agent.stop()
     assert system.spawn("a", provider=ScriptedProvider(echo)).chat("new").text == "turn 1"
+
+
+def test_a_request_taken_but_not_begun_when_the_actor_fails_is_begun_by_the_next_one(
+    system: alloy.AgentSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = system.spawn("a", provider=ScriptedProvider(echo))
+    broken = iter([True])
+    begin = AgentActor._begin
+
+    def fail_once(self: AgentActor, request: object) -> None:
+        if next(broken, False):
+            raise RuntimeError("between take and begin")
+        begin(self, request)
+
+    monkeypatch.setattr(AgentActor, "_begin", fail_once)
+    assert agent.chat("1", timeout=WAIT).text == "turn 1"
+    assert agent.health().restarts == 1
