@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from supervisors.runtime.logs import log, report
-from supervisors.runtime.watchdog import Sampled
+    from supervisors.runtime.watchdog import Sampled
 
 LINGER: Final = 1.0  # seconds a thread stays without work
 SIZES: Final = {"actors": (2, 64), "supervisors": (1, 16)}  # core threads, cap; others have those of "actors"

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from supervisors.errors import CalleeExited, StartFailed
+from supervisors.links import monitor
 from supervisors.reasons import Crash, Exit, Normal, Shutdown
 from supervisors.runtime import LaunchInfo, PooledActor, StartFailure, Up, incarnation_of, start_actor
 
@@ -141,9 +142,9 @@ def test_with_ask_failure_crash_an_exception_ends_the_actor_too(launched, script
 def test_the_crash_of_an_unsupervised_actor_is_logged_once(start, script) -> None:
     with capture_logs() as logs:
         ref = start(script)
+        down = monitor(ref)
         ref.tell(raising(ValueError("x")))
-        ref.actor_stopped.wait(WAIT)
-        ref.stop()
+        down.wait(WAIT)
 
     assert [(entry["event"], entry["log_level"]) for entry in logs] == [("actor_crashed", "error")]
     assert logs[0]["exception"].endswith("ValueError: x")
@@ -171,9 +172,7 @@ def test_a_failed_on_start_that_nobody_waits_for_is_logged_once() -> None:
         on_start = raising(SystemExit(1))
 
     with capture_logs() as logs:
-        ref = Bad.start()
-        ref.actor_stopped.wait(WAIT)
-        ref.stop()
+        monitor(Bad.start()).wait(WAIT)
 
     assert [entry["event"] for entry in logs] == ["actor_crashed"]
 
