@@ -104,7 +104,6 @@ class Incarnation:
         "exit_reason",
         "inbox",
         "info",
-        "on_ended",
         "on_exit",
         "on_started",
         "ref",
@@ -133,7 +132,6 @@ class Incarnation:
         self.info = info
         self.on_started = on_started
         self.on_exit = on_exit
-        self.on_ended: Callable[[], object] | None = None  # for the runtime: lets go of the actor
         self.state: State = "starting"
         self.exit_reason: ExitReason | None = None
         self.cleanup_error: BaseException | None = None
@@ -286,7 +284,6 @@ class Incarnation:
             on_exit, self.on_exit = self.on_exit, None
             cleanups, self.cleanups = self.cleanups, None
             watchers, self.watchers = self.watchers, None
-            on_ended, self.on_ended = self.on_ended, None
         fail(self.reply, CalleeExited(reason))
         self.reply = None
         self.inbox.close(reason)
@@ -302,8 +299,7 @@ class Incarnation:
             replies, self.stop_replies = self.stop_replies, ()
         for reply in replies:
             answer(reply, None)
-        if on_ended is not None:
-            on_ended()
+        self.inbox.let_go()
         return True
 
     def never_ran(self) -> None:

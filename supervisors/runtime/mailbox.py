@@ -51,6 +51,9 @@ class Inbox:
     def empty(self) -> bool:
         return self.queue.empty()
 
+    def let_go(self) -> None:
+        """Keep the actor alive no longer; called once, at its end."""
+
     def close(self, reason: ExitReason) -> None:
         """Fail what waits, and what still comes."""
         self.closed = reason
@@ -86,10 +89,9 @@ class Mailbox(Inbox):
     def start(self, actor: pykka.Actor, incarnation: Incarnation, dispatcher: Dispatcher) -> None:
         """Let the actor run."""
         self.incarnation = incarnation
+        dispatcher.actor_starts()
         self.actor = actor
         self.dispatcher = dispatcher
-        dispatcher.actor_starts()
-        incarnation.on_ended = self._ended
         dispatcher.submit(self)
 
     def put(self, envelope: Envelope[Any], /) -> None:
@@ -146,7 +148,7 @@ class Mailbox(Inbox):
             if handle(incarnation, actor, envelope.message) or monotonic() > end:
                 return
 
-    def _ended(self) -> None:
+    def let_go(self) -> None:
         self.actor = None
         if self.dispatcher is not None:
             self.dispatcher.actor_ended()

@@ -208,8 +208,7 @@ def test_an_actor_whose_start_callable_fails_is_stopped_and_nobody_hears_of_its_
     with pytest.raises(LookupError):
         launch_callable(start_and_fail, told)
 
-    assert made[0].actor_stopped.wait(WAIT)
-    made[0].stop()
+    monitor(made[0]).wait(WAIT)
     outcomes = [told.get_nowait()[1] for _ in range(told.qsize())]
     assert (outcomes in ([], [Up()]), whereis("from-spec")) == (True, None)
 
