@@ -34,26 +34,52 @@ class Shutdown(ExitReason):
     ok: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Crash(ExitReason):
     """An exception left a handler. Two crashes are equal when they hold the same exception object.
 
-    `traceback` is text, so that a kept reason keeps no frames (and nothing that those frames hold) alive.
+    A kept reason keeps no frames (and nothing that those frames hold) alive.
     """
 
     exception: BaseException = field(compare=False)
-    traceback: str = field(default="", compare=False, repr=False)
-    _identity: int = field(init=False, repr=False)
+    _trace: str | _traceback.TracebackException = field(compare=False)
+    _identity: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_identity", id(self.exception))
+    def __init__(self, exception: BaseException, traceback: str | _traceback.TracebackException = "") -> None:
+        object.__setattr__(self, "exception", exception)
+        object.__setattr__(self, "_trace", traceback)
+        object.__setattr__(self, "_identity", id(exception))
+
+    def __repr__(self) -> str:
+        try:
+            return f"Crash({self.exception!r})"
+        except Exception:  # the user's __repr__ is broken, and supervisors say reasons a lot
+            return f"Crash({type(self.exception).__name__})"
 
     @classmethod
     def of(cls, exception: BaseException) -> Crash:
         """Make a reason of a caught exception and let go of its frames."""
-        text = "".join(_traceback.format_exception(exception))
-        exception.__traceback__ = None
-        return cls(exception, text)
+        # Where it was is noted now; that becomes text when somebody reads it, which costs ten times as much.
+        trace = _traceback.TracebackException.from_exception(exception, lookup_lines=False)
+        _let_go(exception)
+        return cls(exception, trace)
+
+    @property
+    def traceback(self) -> str:
+        """The traceback as text, as Python prints it."""
+        return self._trace if isinstance(self._trace, str) else "".join(self._trace.format())
+
+
+def _let_go(exception: BaseException) -> None:
+    """Drop the frames of an exception and of those it came from."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [exception]
+    while todo:
+        one = todo.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            todo += (one.__cause__, one.__context__)
 
 
 @dataclass(frozen=True, slots=True)

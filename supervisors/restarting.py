@@ -267,15 +267,14 @@ class Restarter(Stopper):
 
 def log_crash(record: Record, path: tuple[str, ...], reason: ExitReason) -> None:
     """Log the cause of an abnormal end, once per incarnation; failing to log must not hurt the supervisor."""
-    facts: dict[str, Any] = {
-        "path": path,
-        "id": record.id,
-        "generation": record.generation,
-        "reason": repr(reason),
-    }
-    if isinstance(reason, Crash):
-        facts["traceback"] = reason.traceback
     try:
-        log.error("child_crashed", **facts)
-    except Exception:
+        log.error(
+            "child_crashed",
+            path=path,
+            id=record.id,
+            generation=record.generation,
+            reason=repr(reason),
+            traceback=reason.traceback if isinstance(reason, Crash) else None,
+        )
+    except Exception:  # for want of memory, or because a log handler is broken
         return
