@@ -5,27 +5,17 @@ The only package that uses pykka's private names. Others import from here, not f
 
 from supervisors.clock import system_clock
 from supervisors.runtime.actor import PooledActor
-from supervisors.runtime.dispatcher import Dispatcher, managed_blocking, release_idle_dispatchers
+from supervisors.runtime.blocking import managed_blocking
+from supervisors.runtime.dispatcher import Dispatcher, release_idle_dispatchers
 from supervisors.runtime.fork import after_fork_in_child
 from supervisors.runtime.futures import PooledFuture
-from supervisors.runtime.incarnation import (
-    Ignored,
-    Incarnation,
-    LaunchInfo,
-    Outcome,
-    StartFailure,
-    Up,
-    current,
-    incarnation_of,
-)
+from supervisors.runtime.incarnation import Incarnation, current, incarnation_of
+from supervisors.runtime.launching import hooks, launch, start_actor
 from supervisors.runtime.lifecycle import (
     ask_callback,
     fence,
-    hooks,
-    launch,
     request_stop,
     sleep,
-    start_actor,
     stop_requested,
     stop_self,
 )
@@ -33,6 +23,7 @@ from supervisors.runtime.logs import report
 from supervisors.runtime.loop import DEFER_START
 from supervisors.runtime.messages import Notice
 from supervisors.runtime.pykka_private import Envelope, install_fast_refs
+from supervisors.runtime.values import Ignored, LaunchInfo, Outcome, StartFailure, Up
 from supervisors.runtime.zombies import Zombie, abandon, on_zombie_exit, zombies
 
 __all__ = [

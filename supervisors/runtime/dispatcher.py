@@ -11,7 +11,6 @@ import itertools
 import threading
 import time
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from supervisors.errors import WouldDeadlock
@@ -29,7 +28,6 @@ SIZES: Final = {"actors": (2, 64), "supervisors": (1, 16)}  # core threads, cap;
 
 _local = threading.local()
 _counter = itertools.count(1)
-_NOTHING: Final = nullcontext()
 
 
 class Runnable(Protocol):
@@ -333,32 +331,6 @@ class Dispatcher:
 def current_worker() -> Worker | None:
     """Return the pool worker that the calling thread is, None elsewhere."""
     return getattr(_local, "worker", None)
-
-
-def managed_blocking() -> AbstractContextManager[None]:
-    """Announce that the code within may block: a pool thread is replaced meanwhile. Does nothing elsewhere."""
-    return getattr(_local, "worker", None) or _NOTHING
-
-
-def block_on(lock: threading.Lock, timeout: float | None, *, for_answer: bool = False) -> bool:
-    """Acquire `lock` with managed blocking.
-
-    Args:
-        lock: Somebody else releases it.
-        timeout: Seconds; None: no limit.
-        for_answer: Another actor shall release it, so refuse to wait when no thread is left for that.
-
-    Returns:
-        Whether it was acquired.
-    """
-    limit = -1.0 if timeout is None else max(0.0, min(timeout, threading.TIMEOUT_MAX))
-    worker = current_worker()
-    if worker is None:
-        return lock.acquire(timeout=limit)
-    if for_answer:
-        worker.dispatcher.refuse_last(worker)
-    with worker:
-        return lock.acquire(timeout=limit)
 
 
 def release_idle_dispatchers(timeout: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from supervisors.runtime.dispatcher import block_on
+from supervisors.runtime.blocking import block_on
 
 
 class Flag:

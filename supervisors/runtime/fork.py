@@ -14,6 +14,7 @@ from supervisors.runtime import flag, incarnation, pykka_private, zombies
 from supervisors.runtime.dispatcher import Dispatcher
 from supervisors.runtime.flag import Flag
 from supervisors.runtime.mailbox import Mailbox
+from supervisors.runtime.replies import fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def _in_child() -> None:
             run.state = "terminated"
             run.exit_reason = NoProc()
             run.cleanups = run.watchers = run.on_started = run.on_exit = None
-            incarnation.fail(run.reply, CalleeExited(NoProc()))
+            fail(run.reply, CalleeExited(NoProc()))
             if isinstance(run.inbox, Mailbox):
                 run.inbox.gate.acquire(blocking=False)
             run.inbox.close(NoProc())

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import pykka
 
-from supervisors.runtime.dispatcher import block_on
+from supervisors.runtime.blocking import block_on
 from supervisors.runtime.logs import report
 
 if TYPE_CHECKING:

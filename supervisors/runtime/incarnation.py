@@ -7,80 +7,24 @@ names go; monitors hear `Down`; the supervisor hears of it; those that asked it 
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pykka
 
 from supervisors.errors import CalleeExited
 from supervisors.reasons import ExitReason, Killed, Normal
 from supervisors.runtime.logs import report
+from supervisors.runtime.replies import answer, fail
+from supervisors.runtime.values import ENDED, UNSUPERVISED, Ignored, LaunchInfo, StartFailure, State, Up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from supervisors.runtime.mailbox import Inbox
+    from supervisors.runtime.values import OnExit, OnStarted, Runner
     from supervisors.runtime.zombies import Zombie
-
-State = Literal["starting", "running", "stopping", "terminated", "abandoned"]
-ENDED: Final = frozenset({"terminated", "abandoned"})
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """`on_start` has returned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """The actor, or the start callable, answered IGNORE: nothing runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartFailure:
-    """It ended before it was up."""
-
-    reason: ExitReason
-
-
-Outcome = Up | Ignored | StartFailure
-OnStarted = Callable[["Incarnation", Outcome], object]
-OnExit = Callable[["Incarnation", ExitReason], object]
-
-
-class Runner(Protocol):
-    """The thread an incarnation runs on: a pool worker or a thread of its own."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def ident(self) -> int | None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchInfo:
-    """What a supervisor says of a child it launches.
-
-    Args:
-        child_id: Of the child.
-        path: Labels from the root to the child.
-        generation: 0 for the first incarnation.
-        supervisor: None: nobody is told of a crash, so it is logged here.
-        names: Keys of the default registry, or Vias, held from before `on_start` to the end.
-        ask_failure: Whether an exception in an ask goes to the asker ("return") or ends the actor too ("crash").
-    """
-
-    child_id: Hashable = None
-    path: tuple[str, ...] = ()
-    generation: int = 0
-    supervisor: pykka.ActorRef[Any] | None = None
-    names: tuple[Hashable, ...] = ()
-    ask_failure: Literal["return", "crash"] = "return"
-
-
-UNSUPERVISED: Final = LaunchInfo()
 
 
 class Incarnation:
@@ -357,28 +301,6 @@ def set_current(incarnation: Incarnation | None) -> None:
 def incarnation_of(ref: pykka.ActorRef[Any]) -> Incarnation | None:
     """Return the run behind a ref; None for an actor that was not started through this package."""
     return getattr(ref.actor_inbox, "incarnation", None)
-
-
-def answer(reply: pykka.Future[Any] | None, value: object) -> None:
-    """Set the value of an ask; that the asker has given up changes nothing."""
-    if reply is not None:
-        try:
-            reply.set(value)
-        except queue.Full:
-            return
-        except Exception as problem:  # a future of somebody else's
-            report("reply_failed", problem)
-
-
-def fail(reply: pykka.Future[Any] | None, error: BaseException) -> None:
-    """Set the exception of an ask; that the asker has given up changes nothing."""
-    if reply is not None:
-        try:
-            reply.set_exception((type(error), error, error.__traceback__))
-        except queue.Full:
-            return
-        except Exception as problem:  # a future of somebody else's
-            report("reply_failed", problem)
 
 
 def call_others(functions: list[Callable[[], object]]) -> None:

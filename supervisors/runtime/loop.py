@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 
 from supervisors.reasons import Crash, Exit, ExitReason, Normal, Shutdown
-from supervisors.runtime.incarnation import ENDED, Incarnation, answer, fail, locks
+from supervisors.runtime.incarnation import Incarnation, locks
 from supervisors.runtime.logs import report
 from supervisors.runtime.messages import Drained, Notice, reject
 from supervisors.runtime.pykka_private import StopMessage, log_returned
+from supervisors.runtime.replies import answer, fail
+from supervisors.runtime.values import ENDED
 from supervisors.spec import IGNORE
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors.runtime.incarnation import ENDED, set_current
+from supervisors.runtime.incarnation import set_current
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.messages import WAKE, reject
+from supervisors.runtime.values import ENDED
 
 if TYPE_CHECKING:
     import pykka

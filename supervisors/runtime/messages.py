@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from supervisors.errors import CalleeExited
 from supervisors.reasons import ExitReason, NoProc
-from supervisors.runtime.incarnation import Incarnation, answer, fail
 from supervisors.runtime.pykka_private import Envelope, StopMessage
+from supervisors.runtime.replies import answer, fail
+
+if TYPE_CHECKING:
+    from supervisors.runtime.incarnation import Incarnation
 
 
 class Withdrawable(Protocol):

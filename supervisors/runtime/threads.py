@@ -7,11 +7,12 @@ from typing import Any
 
 import pykka
 
-from supervisors.runtime.incarnation import ENDED, Incarnation, set_current
+from supervisors.runtime.incarnation import Incarnation, set_current
 from supervisors.runtime.logs import log, report
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.mailbox import ThreadInbox
 from supervisors.runtime.messages import WAKE
+from supervisors.runtime.values import ENDED
 
 _warned: set[type] = set()
 

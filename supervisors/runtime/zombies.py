@@ -17,12 +17,14 @@ import structlog
 
 from supervisors.reasons import ExitReason, Killed
 from supervisors.runtime.dispatcher import Worker
-from supervisors.runtime.incarnation import ENDED, call_others, locks
+from supervisors.runtime.incarnation import call_others, locks
+from supervisors.runtime.values import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from supervisors.runtime.incarnation import Incarnation, Runner, State
+    from supervisors.runtime.incarnation import Incarnation
+    from supervisors.runtime.values import Runner, State
 
 log = structlog.get_logger("supervisors")
 
