@@ -24,7 +24,7 @@ from supervisors.errors import (
 from supervisors.options import Options
 from supervisors.reasons import Crash, ExitReason, Killed, Shutdown
 from supervisors.refs import BaseSupervisorRef, Call
-from supervisors.registry import whereis
+from supervisors.registry import Handle, whereis
 from supervisors.runtime import (
     DEFER_START,
     Ignored,
@@ -226,12 +226,12 @@ class BaseSupervisor(PooledActor, Generic[C]):
 
     @classmethod
     def ref(cls, name: Hashable) -> Any:
-        """Find a supervisor by name.
+        """Find a supervisor by name, or by a Via.
 
         Raises:
             NoProcError: Nobody has that name, or it is no supervisor.
         """
-        found = whereis(name)
+        found = name.whereis() if isinstance(name, Handle) else whereis(name)
         if not isinstance(found, BaseSupervisorRef):
             raise NoProcError(f"no supervisor is named {name!r}")
         return found

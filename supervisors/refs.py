@@ -163,9 +163,8 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             self._closed = reason
             pending, self._pending = self._pending, set()
             waiting, self._when_closed = self._when_closed, []
-        error = CalleeExited(reason)
         for reply in pending:
-            reply.future.set_exception((CalleeExited, error, None))
+            reply.future.set_exception((CalleeExited, CalleeExited(reason), None))
         for function in waiting:
             function(reason)
 

@@ -100,6 +100,7 @@ class Restarter(Stopper):
         self.launch(record)
 
     def _announce(self, record: Record, reason: ExitReason, delay: float) -> None:
+        log.warning("child_restarts", path=self.path, id=record.id, delay=delay, attempt=record.attempts + 1)
         if bus.active:
             self.emit(
                 events.RestartScheduled(

@@ -4,6 +4,8 @@ import time
 import pytest
 
 from supervisors import (
+    AlreadyPresent,
+    AlreadyStarted,
     Backoff,
     ChildSpec,
     Crash,
@@ -13,7 +15,9 @@ from supervisors import (
     RestartIntensityExceeded,
     Shutdown,
     Supervisor,
+    backoff_reset,
     monitor,
+    request_stop,
 )
 from supervisors.events import (
     ChildExited,
@@ -250,7 +254,7 @@ def delayed(start, spec, events, do, clock):
 def test_S_110_S_111_a_child_that_waits_for_its_restart_can_be_seen_and_ended(
     delayed, spec, clock, counts
 ) -> None:
-    from supervisors import AlreadyPresent, Restarting
+    from supervisors import Restarting
 
     info = delayed.which_child("a")
     assert (info.state, info.ref, info.next_attempt_at) == ("restarting", None, clock.now() + 30)
@@ -436,7 +440,7 @@ def test_S_266_a_child_that_keeps_crashing_is_parked_alone(start_dynamic, spec, 
 
 
 def test_S_167_a_named_sub_supervisor_that_is_killed_comes_back_under_its_name(start, spec, events) -> None:
-    from supervisors import request_stop, whereis
+    from supervisors import whereis
 
     inner = DynamicSupervisor.child_spec(name="sub")
     static = Supervisor.child_spec([spec("w", name="worker")], name="tree")
@@ -449,3 +453,60 @@ def test_S_167_a_named_sub_supervisor_that_is_killed_comes_back_under_its_name(s
         assert whereis(name) is new
     assert whereis("worker") not in {None, worker}
     assert sup.is_alive()
+
+
+ENDS = {
+    "kill": lambda sup, do: request_stop(sup.which_child("a").ref, Killed()),
+    "normal": lambda sup, do: sup.which_child("a").ref.tell(do.finish(Normal())),
+    "crash": lambda sup, do: sup.which_child("a").ref.tell(do.crash),
+    "terminate": lambda sup, do: sup.terminate_child("a"),
+}
+
+
+@pytest.mark.parametrize("end", sorted(ENDS))
+@pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
+def test_S_071_after_any_end_start_child_answers_by_the_state(start, spec, events, do, restart, end) -> None:
+    sup = start([spec("a", restart=restart)])
+    ENDS[end](sup, do)
+    events.wait(ChildExited, id="a")
+    comes_back = restart == "permanent" or (restart == "transient" and end in {"kill", "crash"})
+    if comes_back and end != "terminate":
+        events.wait(ChildStarted, id="a", generation=1)
+        with pytest.raises(AlreadyStarted):
+            sup.start_child(spec("a", restart=restart))
+    else:
+        sup.start_child(spec("behind the decision"))
+        if restart == "temporary":
+            assert sup.start_child(spec("a", restart=restart)).is_alive()
+        else:
+            with pytest.raises(AlreadyPresent):
+                sup.start_child(spec("a", restart=restart))
+
+
+def test_a_child_that_says_it_is_well_is_delayed_as_if_it_were_the_first_time(
+    start, spec, events, do, clock
+) -> None:
+    sup = start([spec("a", backoff=Backoff(initial=1, jitter=0))], clock=clock, max_restarts=9)
+    delays = []
+    for generation in (1, 2, 3):
+        ref = sup.which_child("a").ref
+        if generation == 3:
+            ref.ask(lambda _actor: backoff_reset())
+        ref.tell(do.crash)
+        delays.append(events.wait(RestartScheduled, id="a").delay)
+        clock.advance(10)
+        events.wait(ChildStarted, generation=generation)
+    assert delays == [1, 2, 1]
+
+
+def test_an_error_of_the_supervisor_itself_ends_it_after_its_children(start, spec, journal, events) -> None:
+    def broken():
+        raise ZeroDivisionError
+
+    inner = Supervisor.child_spec([spec("a", journal=journal), spec("b", journal=journal)], name="inner")
+    sup = start([inner])
+    sub = sup.which_child("inner").ref
+    sub.core.port.post(broken)
+    assert isinstance(sub.wait(PATIENCE), Crash)
+    assert journal[2:4] == [("stop", "b"), ("stop", "a")]
+    assert events.wait(ChildStarted, id="inner", generation=1).ref.count_children().active == 2

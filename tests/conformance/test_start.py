@@ -247,6 +247,8 @@ def test_S_024_a_supervisor_is_found_by_name(start, spec) -> None:
     sup = start([spec("a")], name="root")
     assert Supervisor.ref("root") is sup
     assert [child.id for child in Supervisor.ref("root").which_children()] == ["a"]
+    by_via = start([], name=names.via("via"))
+    assert Supervisor.ref("via") is Supervisor.ref(names.via("via")) is by_via
 
 
 def test_S_028_dynamic_supervisors_as_children_are_told_apart_by_name(start) -> None:
