@@ -10,13 +10,13 @@ import asyncio
 import builtins
 import contextvars
 import queue
-import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pykka
 
 from alloy_actors.actors import messages as msg
+from alloy_actors.actors.asking import aask, ask, await_actor, wait_for_actor
 from alloy_actors.actors.blocking import blocking_region
 from alloy_actors.actors.book import Control, Request
 from alloy_actors.actors.callbacks import deliver_to
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from alloy_actors.provider import Provider
     from alloy_actors.session import Session
     from alloy_actors.turn import OnEvents
-
-ANSWER_TIMEOUT = 5.0
-"""Seconds that `messages`, `usage` and their like wait for an agent that is being restarted."""
 
 
 class AgentRef:
@@ -242,20 +239,20 @@ class AgentRef:
 
     def messages(self) -> list[Message]:
         """The conversation; during a run with the message that triggered it, without what it came to so far."""
-        return list(self._ask("messages", "amessages", msg.GetMessages()))
+        return list(ask(self._entry, "messages", "amessages", msg.GetMessages()))
 
     async def amessages(self) -> list[Message]:
         """`messages` for coroutines."""
-        return list(await self._aask("amessages", msg.GetMessages()))
+        return list(await aask(self._entry, "amessages", msg.GetMessages()))
 
     def usage(self) -> Usage:
         """Tokens of all runs; a reset does not clear it."""
-        answer: Usage = self._ask("usage", "ausage", msg.GetUsage())
+        answer: Usage = ask(self._entry, "usage", "ausage", msg.GetUsage())
         return answer
 
     async def ausage(self) -> Usage:
         """`usage` for coroutines."""
-        answer: Usage = await self._aask("ausage", msg.GetUsage())
+        answer: Usage = await aask(self._entry, "ausage", msg.GetUsage())
         return answer
 
     def health(self) -> Health:
@@ -265,7 +262,7 @@ class AgentRef:
         if self._entry.condition != "up":
             return self._entry.health_while_away()
         try:
-            answer: Health = self._ask("health", "ahealth", msg.GetHealth())
+            answer: Health = ask(self._entry, "health", "ahealth", msg.GetHealth())
         except AgentDownError:
             return self._entry.health_while_away()
         return answer
@@ -276,19 +273,19 @@ class AgentRef:
         if self._entry.condition != "up":
             return self._entry.health_while_away()
         try:
-            answer: Health = await self._aask("ahealth", msg.GetHealth())
+            answer: Health = await aask(self._entry, "ahealth", msg.GetHealth())
         except AgentDownError:
             return self._entry.health_while_away()
         return answer
 
     def export_session(self) -> Session:
         """The conversation as a value for `session=`; what a run on has come to so far is not in it."""
-        answer: Session = self._ask("export_session", "aexport_session", msg.GetSession())
+        answer: Session = ask(self._entry, "export_session", "aexport_session", msg.GetSession())
         return answer
 
     async def aexport_session(self) -> Session:
         """`export_session` for coroutines."""
-        answer: Session = await self._aask("aexport_session", msg.GetSession())
+        answer: Session = await aask(self._entry, "aexport_session", msg.GetSession())
         return answer
 
     def stop(self, timeout: float | None = None) -> None:
@@ -322,11 +319,11 @@ class AgentRef:
             AgentDownError: The agent is stopped or parked.
         """
         check_blocking("crash", "acrash")
-        self._up("crash").tell(msg.CrashNow(reason))
+        wait_for_actor(self._entry, "crash").tell(msg.CrashNow(reason))
 
     async def acrash(self, reason: str | None = None) -> None:
         """`crash` for coroutines."""
-        (await self._aup("acrash")).tell(msg.CrashNow(reason))
+        (await await_actor(self._entry, "acrash")).tell(msg.CrashNow(reason))
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -367,7 +364,7 @@ class AgentRef:
 
     def _change(self, call: str, twin: str, message: object, *, when_idle: bool) -> None:
         try:
-            self._ask(call, twin, message)
+            ask(self._entry, call, twin, message)
         except BusyError:
             if not when_idle:
                 raise
@@ -375,68 +372,11 @@ class AgentRef:
 
     async def _achange(self, message: object, *, when_idle: bool) -> None:
         try:
-            await self._aask("a call", message)
+            await aask(self._entry, "a call", message)
         except BusyError:
             if not when_idle:
                 raise
             self._entry.book.control(Control(message))
-
-    def _ask(self, call: str, twin: str, message: object) -> Any:
-        """Ask the actor; while it is being restarted, wait for the next one."""
-        check_blocking(call, twin)
-        deadline = Deadline.after(ANSWER_TIMEOUT)
-        stale: pykka.ActorRef[Any] | None = None
-        while True:
-            ref = self._up(call, stale, deadline)
-            try:
-                with blocking_region():
-                    return ref.ask(message, timeout=deadline.remaining())
-            except pykka.Timeout:
-                raise _no_answer(call, self._entry.name) from None
-            except pykka.ActorDeadError:
-                stale = ref
-
-    async def _aask(self, call: str, message: object) -> Any:
-        deadline = Deadline.after(ANSWER_TIMEOUT)
-        stale: pykka.ActorRef[Any] | None = None
-        while True:
-            ref = await self._aup(call, stale, deadline)
-            try:
-                async with asyncio.timeout(deadline.remaining()):
-                    return await ref.ask(message, block=False)
-            except builtins.TimeoutError:
-                raise _no_answer(call, self._entry.name) from None
-            except pykka.ActorDeadError:
-                stale = ref
-
-    def _up(
-        self, call: str, stale: pykka.ActorRef[Any] | None = None, deadline: Deadline | None = None
-    ) -> pykka.ActorRef[Any]:
-        """The actor of the current incarnation, waiting for a restart that is on its way."""
-        deadline = deadline or Deadline.after(ANSWER_TIMEOUT)
-        while True:
-            changed = threading.Event()
-            ref = self._entry.when_changed(stale, changed.set)
-            if ref is not None:
-                return ref
-            with blocking_region():
-                if not changed.wait(deadline.remaining()):
-                    raise _no_answer(call, self._entry.name)
-
-    async def _aup(
-        self, call: str, stale: pykka.ActorRef[Any] | None = None, deadline: Deadline | None = None
-    ) -> pykka.ActorRef[Any]:
-        deadline = deadline or Deadline.after(ANSWER_TIMEOUT)
-        while True:
-            changed: PooledFuture[None] = PooledFuture()
-            ref = self._entry.when_changed(stale, changed.set)
-            if ref is not None:
-                return ref
-            try:
-                async with asyncio.timeout(deadline.remaining()):
-                    await changed
-            except builtins.TimeoutError:
-                raise _no_answer(call, self._entry.name) from None
 
 
 def _raise_if_down(result: Result) -> Result:
@@ -451,10 +391,6 @@ def _waited_too_long(request: Request, timeout: float | None) -> TimeoutError:
         f"no result within {timeout:g} seconds; request {request.id!r} goes on: "
         "read it later with result(request_id), or cancel_request(request_id)"
     )
-
-
-def _no_answer(call: str, name: str) -> TimeoutError:
-    return TimeoutError(f"{call}(): agent {name!r} did not answer within {ANSWER_TIMEOUT:g} seconds")
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

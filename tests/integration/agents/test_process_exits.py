@@ -20,7 +20,8 @@ import alloy_actors as alloy
 from alloy_actors.testing import Gate, ScriptedProvider, hang, held
 
 def say(*words):
-    print(*words, flush=True)
+    sys.stdout.write(" ".join(map(str, words)) + "\n")  # in one piece: several threads speak
+    sys.stdout.flush()
 
 def on_result(result):
     say("callback", result.request_id, result.status)
