@@ -14,7 +14,7 @@ import pytest
 LIMIT = 20.0
 """Seconds; only so that a hang fails. That a process ends within 5 s of its end is checked by `seconds`."""
 
-HEAD = """
+HEAD = r"""
 import os, signal, sys, threading, time
 import alloy_actors as alloy
 from alloy_actors.testing import Gate, ScriptedProvider, hang, held
