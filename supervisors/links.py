@@ -114,7 +114,7 @@ def monitor(target: Any, *, notify: Notify | None = None) -> MonitorRef:
         target: A ref, a Handle or Via, or a name of the default registry. What names nobody, or is dead, brings
             `Down(NoProc())` at once.
         notify: A SimpleQueue, or a function that runs in the thread that ends the target: it must be short. None: inside
-            a handler the `Down` arrives in `on_receive` of that actor, ahead of nothing; elsewhere only `wait` tells.
+            a handler the `Down` arrives in `on_receive` of that actor, behind what is queued there already; elsewhere only `wait` tells.
 
     Raises:
         TypeError: The target is alive but was not started through this package.

@@ -32,6 +32,9 @@ def block_on(lock: threading.Lock, timeout: float | None, *, for_answer: bool = 
     if worker is None:
         return lock.acquire(timeout=limit)
     if for_answer:
-        worker.dispatcher.refuse_last(worker)
-    with worker:
-        return lock.acquire(timeout=limit)
+        worker.dispatcher.worker_asks(worker)
+    try:
+        with worker:
+            return lock.acquire(timeout=limit)
+    finally:
+        worker.asks = False

@@ -51,6 +51,7 @@ class Worker:
         self.off = False  # does not count as able to run: it blocks
         self.lost = False  # taken by a zombie: ends when that does
         self.depth = 0  # of nested managed blocking
+        self.asks = False  # waits for another actor
         self.cpu_clock: int | None = None
         self.seen: tuple[int, float] = (-1, 0.0)  # the watchdog's last sample: runs, CPU seconds
         self.still = 0  # samples in a row without any progress
@@ -260,22 +261,22 @@ class Dispatcher:
             if len(self._workers) - self._off < self.core:
                 self._grow_or_log(1)
 
-    def refuse_last(self, worker: Worker) -> None:
-        """Refuse a wait that would leave no worker to bring its answer.
+    def worker_asks(self, worker: Worker) -> None:
+        """Note that a worker is about to wait for another actor, unless that leaves none to bring the answer.
 
         Raises:
-            WouldDeadlock: All other threads, `cap` in all, wait within handlers already.
+            WouldDeadlock: All other threads, `cap` in all, wait for other actors already.
         """
         with self._lock:
-            if len(self._workers) < self.cap:
-                return
-            waiting = sum(1 for other in self._workers if other.depth and other is not worker)
-            if waiting + 1 >= self.cap:
-                raise WouldDeadlock(
-                    f"{waiting} handlers on the dispatcher {self.name!r} wait for answers of other actors and "
-                    f"it has at most {self.cap} threads: make the chain of blocking asks shorter, or tell "
-                    "and handle the answer as a message"
-                )
+            if len(self._workers) >= self.cap:
+                waiting = sum(1 for other in self._workers if other.asks and other is not worker)
+                if waiting + 1 >= self.cap:
+                    raise WouldDeadlock(
+                        f"{waiting} handlers on the dispatcher {self.name!r} wait for answers of other actors and "
+                        f"it has at most {self.cap} threads: make the chain of blocking asks shorter, or tell "
+                        "and handle the answer as a message"
+                    )
+            worker.asks = True
 
     def check(self, still: Callable[[Sampled], bool]) -> None:
         """One look of the watchdog: add threads if the queue does not move because workers block."""

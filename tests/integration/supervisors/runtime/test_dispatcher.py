@@ -71,6 +71,19 @@ def test_a_chain_deeper_than_the_pool_can_grow_is_refused_instead_of_hanging(sma
     assert [ref.ask("alive", timeout=WAIT) for ref in refs] == ["alive"] * 6
 
 
+def test_handlers_that_only_sleep_are_no_reason_to_refuse_a_wait(small, start) -> None:
+    other, refs = PooledFuture(), [start(small) for _ in range(4)]
+    naps = [ref.ask(lambda actor: sleep(0.05) or "slept", block=False) for ref in refs[:3]]
+    asked = refs[3].ask(lambda actor: other.get(timeout=WAIT), block=False)
+    end = time.monotonic() + WAIT
+    while Dispatcher.get("small").blocked_count < 4 and not naps[0].done() and time.monotonic() < end:
+        refs[0].actor_stopped.wait(0.001)
+    other.set("answered")
+
+    assert asked.get(timeout=WAIT) == "answered"
+    assert [nap.get(timeout=WAIT) for nap in naps] == ["slept"] * 3
+
+
 def test_a_chain_as_deep_as_the_pool_can_grow_is_answered(small, start) -> None:
     refs = [start(small) for _ in range(4)]
 
