@@ -11,6 +11,9 @@ import traceback as _traceback
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+_CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
+_CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
 
 @dataclass(frozen=True, slots=True)
 class ExitReason:
@@ -34,6 +37,44 @@ class Shutdown(ExitReason):
     ok: ClassVar[bool] = True
 
 
+class _Trace:
+    """Where an exception and those it came from were raised: noted at once, made text when somebody reads it.
+
+    Python's own `TracebackException` asks the file system about every source file, which costs more than a restart.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, exception: BaseException) -> None:
+        """Note the places, and let go of the frames."""
+        self._parts: list[tuple[BaseException, list[tuple[str, int, str]], str]] = []
+        one: BaseException | None = exception
+        link = ""
+        while one is not None and all(one is not other for other, _, _ in self._parts):
+            places = [
+                (frame.f_code.co_filename, line, frame.f_code.co_name)
+                for frame, line in _traceback.walk_tb(one.__traceback__)
+            ]
+            one.__traceback__ = None
+            self._parts.append((one, places, link))
+            if one.__cause__ is not None:
+                link, one = _CAUSE, one.__cause__
+            else:
+                link, one = _CONTEXT, None if one.__suppress_context__ else one.__context__
+
+    def text(self) -> str:
+        """Say it as Python does, without the markers under the source lines."""
+        lines: list[str] = []
+        for exception, places, link in reversed(self._parts):
+            if places:
+                lines.append("Traceback (most recent call last):\n")
+                frames = [_traceback.FrameSummary(*place, lookup_line=False) for place in places]
+                lines += _traceback.StackSummary.from_list(frames).format()
+            lines += _traceback.format_exception_only(exception)
+            lines.append(link)
+        return "".join(lines)
+
+
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Crash(ExitReason):
     """An exception left a handler. Two crashes are equal when they hold the same exception object.
@@ -42,10 +83,10 @@ class Crash(ExitReason):
     """
 
     exception: BaseException = field(compare=False)
-    _trace: str | _traceback.TracebackException = field(compare=False)
+    _trace: str | _Trace = field(compare=False)
     _identity: int
 
-    def __init__(self, exception: BaseException, traceback: str | _traceback.TracebackException = "") -> None:
+    def __init__(self, exception: BaseException, traceback: str | _Trace = "") -> None:
         object.__setattr__(self, "exception", exception)
         object.__setattr__(self, "_trace", traceback)
         object.__setattr__(self, "_identity", id(exception))
@@ -59,27 +100,12 @@ class Crash(ExitReason):
     @classmethod
     def of(cls, exception: BaseException) -> Crash:
         """Make a reason of a caught exception and let go of its frames."""
-        # Where it was is noted now; that becomes text when somebody reads it, which costs ten times as much.
-        trace = _traceback.TracebackException.from_exception(exception, lookup_lines=False)
-        _let_go(exception)
-        return cls(exception, trace)
+        return cls(exception, _Trace(exception))
 
     @property
     def traceback(self) -> str:
         """The traceback as text, as Python prints it."""
-        return self._trace if isinstance(self._trace, str) else "".join(self._trace.format())
-
-
-def _let_go(exception: BaseException) -> None:
-    """Drop the frames of an exception and of those it came from."""
-    seen: set[int] = set()
-    todo: list[BaseException | None] = [exception]
-    while todo:
-        one = todo.pop()
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            one.__traceback__ = None
-            todo += (one.__cause__, one.__context__)
+        return self._trace if isinstance(self._trace, str) else self._trace.text()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Source: OTP supervisor and Elixir's DynamicSupervisor for the window; back-off a
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -269,6 +270,10 @@ class Restarter(Stopper):
 def log_crash(record: Record, path: tuple[str, ...], reason: ExitReason) -> None:
     """Log the cause of an abnormal end, once per incarnation; failing to log must not hurt the supervisor."""
     try:
+        # Logs that are not wanted should not cost a formatted traceback; not every kind of logger can tell.
+        wanted = getattr(log, "is_enabled_for", None)
+        if wanted is not None and not wanted(logging.ERROR):
+            return
         log.error(
             "child_crashed",
             path=path,
