@@ -111,9 +111,8 @@ def abandon(incarnation: Incarnation, reason: ExitReason = Killed(abandoned=True
 
     def mark() -> State:
         nonlocal zombie
-        incarnation.state = (
-            "abandoned"  # before the look: a thread that begins now sees it, or we see the thread
-        )
+        # Before the look at the thread: one that begins now sees the state, or we see it.
+        incarnation.state = "abandoned"
         incarnation.attention = True
         if (runner := incarnation.runner) is None:
             return "terminated"
