@@ -16,6 +16,8 @@ SupervisorError
 ├── WouldDeadlock                      the wait could never end
 │   └── CallingSelf
 ├── Fenced                             an abandoned incarnation tried to act
+├── TaskExited(reason)                 a task ended without a value
+├── CircuitOpen(retry_in)              a circuit breaker refused the call
 ├── RestartIntensityExceeded(child_id, last_reason)   too many restarts; the detail of a supervisor's Shutdown
 └── TooManyZombies(count)              too many threads would not end; likewise
 """
@@ -130,6 +132,25 @@ class CallingSelf(WouldDeadlock):
 
 class Fenced(SupervisorError):
     """This incarnation was abandoned; it may not start, register or submit anything any more."""
+
+
+class TaskExited(SupervisorError):
+    """A task ended with `reason` and without a value."""
+
+    def __init__(self, reason: ExitReason) -> None:
+        super().__init__(f"the task ended without a value: {_show(reason)}")
+        self.reason = reason
+
+
+class CircuitOpen(SupervisorError):
+    """The call was not made: too many before it failed.
+
+    retry_in: Seconds until one call is let through as a probe; 0 while a probe is under way.
+    """
+
+    def __init__(self, retry_in: float, name: str = "") -> None:
+        super().__init__(f"the circuit {name or 'breaker'} is open, retry in {retry_in:.3g} s")
+        self.retry_in = retry_in
 
 
 class RestartIntensityExceeded(SupervisorError):

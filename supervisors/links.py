@@ -46,6 +46,14 @@ class Down:
     reason: ExitReason
 
 
+@dataclass(frozen=True, slots=True)
+class ExitSignal:
+    """What an actor with `trap_exit = True` is told when one it is linked to has ended."""
+
+    source: pykka.ActorRef[Any]
+    reason: ExitReason
+
+
 class MonitorRef:
     """One monitor; give it to `demonitor()`."""
 

@@ -127,6 +127,11 @@ class Unknown(ExitReason):
     """An actor that was not started through this package ended: nobody could record why."""
 
 
+@dataclass(frozen=True, slots=True)
+class TimedOut(ExitReason):
+    """A task of a stream took longer than the stream allows, and was stopped."""
+
+
 class Exit(Exception):
     """Raise it in any callback of an actor to end that actor with `reason`.
 
