@@ -70,6 +70,7 @@ class ImageBlock:
 
 
 ContentBlock: TypeAlias = TextBlock | ThinkingBlock | ToolCall | ToolResult | ImageBlock
+_BLOCKS = (TextBlock, ThinkingBlock, ToolCall, ToolResult, ImageBlock)  # isinstance is far quicker than with a union
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Message:
             return
         blocks: tuple[object, ...] = tuple(self.content)
         for block in blocks:
-            if not isinstance(block, ContentBlock):
+            if not isinstance(block, _BLOCKS):
                 msg = f"message content holds {block!r}: use a string or content blocks such as TextBlock"
                 raise TypeError(msg)
         object.__setattr__(self, "content", blocks)

@@ -123,6 +123,7 @@ class LoopThread:
             if http is not None:  # never imported: no client to close
                 loop.run_until_complete(http.close_all())
             loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
         except Exception as error:
             log.error("loop_close_failed", **traced(error))
         finally:
