@@ -50,6 +50,7 @@ class Process:
     def __init__(self, code):
         self.process = subprocess.Popen(
             [sys.executable, "-c", HEAD + textwrap.dedent(code)],
+            bufsize=0,  # select knows nothing of lines that lie in a buffer
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
