@@ -8,6 +8,8 @@ token is refused, so a run of a dead incarnation can write nothing. Folding the 
 from __future__ import annotations
 
 import asyncio
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -180,30 +182,87 @@ class Journal:
             FencedError: A newer incarnation has the log.
             AlloyError: The store could not write.
         """
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] | None = None
-        outcome: list[Exception | None] = []
+        waiter = _Waiter()
+        self.store.append(self.agent_id, self.token, records, waiter.answer)
+        if not waiter.answered:
+            await waiter.wait(asyncio.get_running_loop())
+        elif waiter.error is not None:
+            raise waiter.error
 
-        def settle(error: Exception | None) -> None:
-            if waiter is not None and not waiter.done():
-                if error is None:
-                    waiter.set_result(None)
-                else:
-                    waiter.set_exception(error)
 
-        def on_appended(error: Exception | None) -> None:
-            outcome.append(error)
-            # The store answered on a thread of its own; a synchronous answer never gets here with a waiter.
-            if waiter is not None:
-                loop.call_soon_threadsafe(settle, error)
+class _Waiter:
+    """One append that is waited for. A store that answers inside `append` never makes it a future."""
 
-        self.store.append(self.agent_id, self.token, records, on_appended)
-        if not outcome:
-            waiter = loop.create_future()
-            # The answer may have come between the check and the assignment.
-            if outcome:
-                settle(outcome[0])
-            await waiter
-            return
-        if (error := outcome[0]) is not None:
-            raise error
+    __slots__ = ("answered", "error", "future", "wakeups")
+
+    def __init__(self) -> None:
+        self.answered = False
+        self.error: Exception | None = None
+        self.wakeups: _WakeUps | None = None
+        self.future: asyncio.Future[None] | None = None
+
+    def answer(self, error: Exception | None) -> None:
+        """The store's answer, on any thread."""
+        self.error = error
+        self.answered = True
+        if self.future is not None and self.wakeups is not None:
+            self.wakeups.add(self, self.future.get_loop())
+
+    async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Return or raise what the store answers."""
+        self.wakeups = _wakeups_of(loop)
+        self.future = loop.create_future()
+        # The answer may have come before there was a future to look for.
+        if self.answered:
+            self.settle()
+        await self.future
+
+    def settle(self) -> None:
+        """Hand the answer on; on the loop's thread. A waiter that was cancelled has no use for it."""
+        future = self.future
+        if future is not None and not future.done():
+            if self.error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(self.error)
+
+
+class _WakeUps:
+    """Answers for the waiters of one loop: a store that answers a thousand of them wakes the loop once."""
+
+    __slots__ = ("_answered", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answered: list[_Waiter] = []
+
+    def add(self, waiter: _Waiter, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._answered.append(waiter)
+            if len(self._answered) > 1:
+                return  # the loop has been called and has not come yet
+        try:
+            loop.call_soon_threadsafe(self._settle)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            self._take()
+
+    def _settle(self) -> None:
+        for waiter in self._take():
+            waiter.settle()
+
+    def _take(self) -> list[_Waiter]:
+        with self._lock:
+            answered, self._answered = self._answered, []
+        return answered
+
+
+_wakeups: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _WakeUps] = weakref.WeakKeyDictionary()
+_wakeups_lock = threading.Lock()
+
+
+def _wakeups_of(loop: asyncio.AbstractEventLoop) -> _WakeUps:
+    with _wakeups_lock:
+        wakeups = _wakeups.get(loop)
+        if wakeups is None:
+            wakeups = _wakeups[loop] = _WakeUps()
+        return wakeups
