@@ -45,6 +45,7 @@ from alloy_actors.errors import (
     RateLimitError,
     RunError,
     ServerError,
+    StoreError,
     TimeoutError,  # noqa: A004  (also the builtin one: `except TimeoutError` catches it either way)
     ToolError,
     WouldDeadlock,
@@ -103,6 +104,7 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "ServerError",
+    "StoreError",
     "Session",
     "TextBlock",
     "TextDelta",

@@ -21,6 +21,7 @@ AlloyError
 ├── QueueFullError                 max_pending requests wait already
 ├── AgentDownError                 the agent is stopped, parked or unknown
 ├── FencedError                    a newer incarnation owns the agent's journal
+├── StoreError                     a store could not read or write; `agent_id`, `record`
 ├── WouldDeadlock                  the call would wait for something that waits for the caller
 └── TimeoutError                   (also the builtin TimeoutError) a run's or a caller's time is up
 
@@ -153,6 +154,21 @@ class AgentDownError(AlloyError):
 
 class FencedError(AlloyError):
     """A newer incarnation of the agent has taken the journal; this one may not write any more."""
+
+
+class StoreError(AlloyError):
+    """A store could not write (disk full, locked by another program), or what it read is damaged.
+
+    Args:
+        message: What happened and what to do.
+        agent_id: Whose records; None when all agents of the store are concerned.
+        record: The row in the store, where one is to blame.
+    """
+
+    def __init__(self, message: str, *, agent_id: str | None = None, record: int | None = None) -> None:
+        super().__init__(message)
+        self.agent_id = agent_id
+        self.record = record
 
 
 class WouldDeadlock(AlloyError):

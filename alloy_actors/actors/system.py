@@ -53,13 +53,14 @@ class AgentSystem:
     """Agents under supervision, for a service or a daemon; a context manager that stops them at its end.
 
     Args:
-        store: "memory:" (survives crashes of agents, not of the process) or an object with the methods of
-            `alloy_actors.journal.Store`.
+        store: "memory:" (survives crashes of agents, not of the process), "sqlite:///relative.db" or
+            "sqlite:////absolute.db" (survives those too), or an object with the methods of `alloy_actors.journal.Store`.
         factory: `factory(name)` returns the options of the agent with that name, for `agent(name)`.
         options: `tool_workers`, `max_stuck_tools`, `stop_timeout`, `loop`; see `SystemConfig`.
 
     Raises:
-        ConfigError: An option is unknown or wrong.
+        ConfigError: An option is unknown or wrong, or the store cannot be opened there.
+        FencedError: Another process has the store open.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class AgentSystem:
         **options: Any,
     ) -> None:
         self._config = make_config(SystemConfig, options, where="AgentSystem", also=("factory", "store"))
-        self._store = _open_store(store)
         check_callback("AgentSystem", factory=factory)
+        check_blocking("AgentSystem", "asyncio.to_thread(AgentSystem)")
+        self._store = _open_store(store)
         self._factory = factory
         self._lock = threading.Lock()
         self._entries: dict[str, AgentEntry] = {}
@@ -78,7 +80,6 @@ class AgentSystem:
         self._pid = os.getpid()
         self._tools = ToolPool(workers=self._config.tool_workers, max_stuck=self._config.max_stuck_tools)
         self._runner = ToolRunner(self._tools, loop=self._config.loop)
-        check_blocking("AgentSystem", "asyncio.to_thread(AgentSystem)")
         self._root = Supervisor.start(
             [
                 self._tools.child_spec(),
@@ -297,9 +298,14 @@ class AgentSystem:
 def _open_store(store: str | Store) -> Store:
     if store == "memory:":
         return MemoryStore()
+    if isinstance(store, str) and store.startswith("sqlite:"):
+        from alloy_actors.store.sqlite import SqliteStore
+
+        return SqliteStore.from_url(store)
     if isinstance(store, str):
         message = (
-            f"AgentSystem: store={store!r} is not known; use 'memory:' or an object with the methods of Store"
+            f"AgentSystem: store={store!r} is not known; use 'memory:', 'sqlite:///agents.db' "
+            "or an object with the methods of Store"
         )
         raise ConfigError(message)
     missing = [name for name in ("take_token", "append", "compact", "load") if not hasattr(store, name)]

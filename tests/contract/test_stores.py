@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from alloy_actors.content import user
+from alloy_actors.content import Usage, assistant, user
 from alloy_actors.errors import FencedError
-from alloy_actors.journal import Accepted, Journal, Store, WasReset
+from alloy_actors.journal import Accepted, Journal, RunBegan, Seeded, Store, WasReset
 from alloy_actors.store.memory import MemoryStore
+from alloy_actors.store.sqlite import SqliteStore
 
 
-@pytest.fixture(params=[MemoryStore])
-def store(request: pytest.FixtureRequest) -> Store:
-    return request.param()
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "agents.db")
+    yield made
+    made.close()
+
+
+def outcome(call: Callable[[Callable[[Exception | None], object]], object]) -> Exception | None:
+    """What a store says, on whatever thread."""
+    said: list[Exception | None] = []
+    heard = threading.Event()
+
+    def hear(error: Exception | None) -> None:
+        said.append(error)
+        heard.set()
+
+    call(hear)
+    assert heard.wait(10)
+    return said[0]
 
 
 def append(store: Store, token: int, *records: object, agent: str = "agent") -> Exception | None:
-    outcome: list[Exception | None] = []
-    store.append(agent, token, records, outcome.append)
-    return outcome[0]
+    return outcome(lambda hear: store.append(agent, token, records, hear))
+
+
+def compact(store: Store, token: int, *records: object, agent: str = "agent") -> Exception | None:
+    return outcome(lambda hear: store.compact(agent, token, records, hear))
 
 
 A, B = Accepted("a", user("1")), Accepted("b", user("2"))
@@ -63,9 +85,7 @@ def test_a_deleted_agent_is_forgotten_and_its_tokens_stay_refused(store: Store) 
 def test_compacting_replaces_the_log(store: Store) -> None:
     token = store.take_token("agent")
     append(store, token, A, B)
-    outcome: list[Exception | None] = []
-    store.compact("agent", token, (B,), outcome.append)
-    assert outcome == [None]
+    assert compact(store, token, B) is None
     assert list(store.load("agent")) == [B]
 
 
@@ -91,3 +111,93 @@ def test_a_closed_store_takes_nothing(store: Store) -> None:
     token = store.take_token("agent")
     store.close()
     assert append(store, token, A) is not None
+
+
+def test_what_was_appended_before_a_newer_token_was_taken_counts(store: Store) -> None:
+    """A request accepted while its agent restarts is not lost, although nobody has waited for the disk yet."""
+    old, said = store.take_token("agent"), []
+    store.append("agent", old, (A,), said.append)
+    new = store.take_token("agent")
+    store.append("agent", old, (B,), said.append)
+    assert list(store.load("agent")) == [A]
+    assert append(store, new, B) is None  # a store answers in order, so it has answered the others too
+    assert len(said) == 2
+    assert [type(error) for error in said if error is not None] == [FencedError]
+
+
+def test_a_log_that_has_come_from_compacting_is_appended_to(store: Store) -> None:
+    token = store.take_token("agent")
+    append(store, token, A, B)
+    base = Seeded((user("1"), assistant("2")), Usage(3, 4))
+    assert compact(store, token, base, B) is None
+    assert append(store, token, RunBegan("b", B.message)) is None
+    assert list(store.load("agent")) == [base, B, RunBegan("b", B.message)]
+
+
+def test_compacting_to_nothing_leaves_an_agent_without_records(store: Store) -> None:
+    token = store.take_token("agent")
+    append(store, token, A)
+    assert compact(store, token) is None
+    assert store.agents() == []
+    assert append(store, token, B) is None
+    assert list(store.load("agent")) == [B]
+
+
+def test_an_old_token_cannot_compact(store: Store) -> None:
+    old = store.take_token("agent")
+    append(store, old, A)
+    store.take_token("agent")
+    assert isinstance(compact(store, old), FencedError)
+    assert list(store.load("agent")) == [A]
+
+
+def test_an_append_of_nothing_is_an_append(store: Store) -> None:
+    token = store.take_token("agent")
+    assert append(store, token) is None
+    assert store.agents() == []
+
+
+def test_deleting_an_unknown_agent_does_nothing(store: Store) -> None:
+    store.delete("nobody")
+    assert store.agents() == []
+
+
+def test_answers_come_in_the_order_of_the_appends(store: Store) -> None:
+    tokens = {f"agent-{number}": store.take_token(f"agent-{number}") for number in range(20)}
+    answered: list[tuple[str, int]] = []
+    done = threading.Event()
+    for turn in range(10):
+        for agent, token in tokens.items():
+            mine = (agent, turn)
+            store.append(agent, token, (A,), lambda error, mine=mine: answered.append(mine))
+    store.append("agent-0", tokens["agent-0"], (B,), lambda error: done.set())
+    assert done.wait(10)
+    assert answered == [(agent, turn) for turn in range(10) for agent in tokens]
+
+
+def test_many_waiters_on_one_loop_are_all_answered(store: Store) -> None:
+    async def write(agent: str) -> None:
+        journal = Journal(agent, store.take_token(agent), store)
+        for number in range(5):
+            await journal.append(Accepted(str(number), user("x")))
+
+    async def main() -> None:
+        await asyncio.gather(*(write(f"agent-{number}") for number in range(50)))
+
+    asyncio.run(main())
+    assert all(len(store.load(agent)) == 5 for agent in store.agents())
+    assert len(store.agents()) == 50
+
+
+def test_the_tokens_of_a_retired_agent_are_refused(store: Store) -> None:
+    token = store.take_token("agent")
+    append(store, token, A)
+    store.retire("agent")
+    assert isinstance(append(store, token, B), FencedError)
+    assert append(store, store.take_token("agent"), B) is None
+    assert store.load("agent")[-1] == B
+
+
+def test_closing_twice_is_harmless(store: Store) -> None:
+    store.close()
+    store.close()

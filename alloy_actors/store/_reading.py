@@ -1,0 +1,82 @@
+"""Reading an agent's rows: along its chain, newest first, checked row by row."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, TypeAlias
+
+from alloy_actors.errors import StoreError
+from alloy_actors.store._codec import NewerRecordError, decode
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from alloy_actors.content import Message
+    from alloy_actors.journal import Record
+
+Row: TypeAlias = tuple[int, int, int, bytes]
+"""id, prev, crc, data"""
+
+CHAIN = """
+WITH RECURSIVE chain(id, prev) AS (
+    SELECT id, prev FROM records WHERE id = :last AND agent = :number
+    UNION ALL
+    SELECT r.id, r.prev FROM chain AS c JOIN records AS r ON r.id = c.prev
+        WHERE r.agent = :number AND c.prev < c.id  -- so that a damaged link cannot make a circle
+)
+"""
+
+_ROWS = f"{CHAIN} SELECT r.id, r.prev, r.crc, r.data FROM chain AS c JOIN records AS r ON r.id = c.id ORDER BY r.id"  # noqa: S608  (our own text)
+
+
+def checksum(agent_id: str, prev: int, data: bytes) -> int:
+    """What stands beside a row's data: of all that says where the row belongs."""
+    return zlib.crc32(data, zlib.crc32(f"{agent_id}\0{prev}".encode("utf-8", "surrogatepass")))
+
+
+def read_records(connection: sqlite3.Connection, agent_id: str) -> list[Record]:
+    """All records of an agent, oldest first; empty for an unknown one.
+
+    Raises:
+        StoreError: A record is damaged, missing, or from a newer version.
+        sqlite3.Error: The file could not be read.
+    """
+    connection.execute("BEGIN")  # so that the end of the chain and its rows are of one moment
+    try:
+        head = connection.execute("SELECT number, last FROM agents WHERE id = ?", (agent_id,)).fetchone()
+        if head is None:
+            return []
+        number, last = head
+        rows: list[Row] = connection.execute(_ROWS, {"number": number, "last": last}).fetchall()
+    finally:
+        connection.execute("ROLLBACK")
+    missing = rows[0][1] if rows else last
+    if missing:
+        msg = f"record {missing} of agent {agent_id!r} is missing: restore a backup, or delete the agent"
+        raise StoreError(msg, agent_id=agent_id, record=missing)
+    return _decode_rows(agent_id, rows)
+
+
+def _decode_rows(agent_id: str, rows: Sequence[Row]) -> list[Record]:
+    records: list[Record] = []
+    accepted: dict[str, Message] = {}
+    for row, prev, crc, data in rows:
+        try:
+            if checksum(agent_id, prev, data) != crc:
+                msg = "its checksum is wrong"
+                raise ValueError(msg)
+            records += decode(data, accepted)
+        except NewerRecordError as error:
+            msg = (
+                f"record {row} of agent {agent_id!r} holds {error}: "
+                "it was written by a newer version of alloy-actors: upgrade this one"
+            )
+            raise StoreError(msg, agent_id=agent_id, record=row) from None
+        except Exception as error:
+            msg = (
+                f"record {row} of agent {agent_id!r} is damaged ({type(error).__name__}: {error}): "
+                "restore a backup, or delete the agent"
+            )
+            raise StoreError(msg, agent_id=agent_id, record=row) from error
+    return records

@@ -1,0 +1,241 @@
+"""Groups of appends as SQLite transactions.
+
+All of a group's rows go in with few statements: each statement that runs lets go of the GIL, and getting it back may
+take milliseconds while another thread computes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any, Literal
+
+from alloy_actors.errors import FencedError, StoreError
+from alloy_actors.journal import Accepted, RunBegan, Withdrawn
+from alloy_actors.logs import log, traced
+from alloy_actors.store._codec import encode
+from alloy_actors.store._reading import CHAIN, checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alloy_actors.content import Message
+    from alloy_actors.journal import OnAppended, Record
+    from alloy_actors.store._file import Opened
+
+# How many rows a statement takes: powers of two, so that few statements have to be kept compiled.
+_SIZES = tuple(1 << power for power in range(7, -1, -1))
+_INSERTS = {
+    size: f"INSERT INTO records (id, agent, prev, crc, data) VALUES {', '.join(['(?, ?, ?, ?, ?)'] * size)}"  # noqa: S608  (our own text)
+    for size in _SIZES
+}
+_DELETE_CHAIN = f"{CHAIN} DELETE FROM records WHERE id IN (SELECT id FROM chain)"  # noqa: S608  (our own text)
+
+
+class Head:
+    """An agent's token, and where its log ends."""
+
+    __slots__ = ("accepted", "agent_id", "last", "number", "token")
+
+    def __init__(self, agent_id: str) -> None:
+        self.agent_id = agent_id
+        self.token = 0  # under the store's lock; 0 is no token
+        # What the newest transaction left behind, for the next one only:
+        self.number: int | None = None  # its row of agents; None before anything was written for it here
+        self.last = 0
+        self.accepted: dict[str, Message] = {}  # messages in the log whose runs have not begun
+
+
+class Write:
+    """One append, compaction or deletion on its way to the disk; `error` is its outcome."""
+
+    __slots__ = ("error", "head", "kind", "on_written", "records")
+
+    def __init__(
+        self,
+        kind: Literal["append", "compact", "delete"],
+        head: Head,
+        records: Sequence[Record],
+        on_written: OnAppended | None,
+    ) -> None:
+        self.kind = kind
+        self.head = head
+        self.records = records
+        self.on_written = on_written
+        self.error: Exception | None = None
+
+
+class LogTables:
+    """The writing end of an open store; for one thread at a time.
+
+    Args:
+        opened: The store's file.
+        busy_timeout: Seconds that SQLite waits for other programs; only for the message.
+    """
+
+    def __init__(self, opened: Opened, busy_timeout: float) -> None:
+        self._file = opened
+        self._connection = opened.write
+        self._busy_timeout = busy_timeout
+        newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
+        self._next_row: int = newest[0] + 1
+
+    def commit(self, group: list[Write]) -> None:
+        """Write a group and leave the outcomes in it; one that cannot be written does not take others with it."""
+        self._commit(group)
+        failed = [write for write in group if write.error is not None]
+        if failed:
+            first = failed[0].error
+            assert first is not None
+            log.error("store_write_failed", store=self._file.path, writes=len(failed), **traced(first))
+
+    def _commit(self, group: list[Write]) -> None:
+        try:
+            self._run(group)
+        except FencedError as error:
+            for write in group:
+                write.error = FencedError(str(error))
+        except Exception as error:
+            if len(group) > 1 and not _is_busy(error):
+                half = len(group) // 2
+                self._commit(group[:half])
+                self._commit(group[half:])
+                return
+            for write in group:
+                write.error = self._failure(write, error)
+
+    def _run(self, group: list[Write]) -> None:
+        """One transaction.
+
+        Raises:
+            FencedError: Another process has taken over the store.
+            sqlite3.Error: Nothing of the group was written.
+        """
+        encoded = self._encode(group)
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._check_owner()
+            plan = _Plan(connection, self._next_row)
+            for write, data in encoded:
+                plan.add(write, data)
+            plan.insert_rows()
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._next_row = plan.next_row
+        for write, _data in encoded:
+            write.head.number, write.head.last = plan.ends[write.head.agent_id]
+            _note_accepted(write)
+
+    def _encode(self, group: Sequence[Write]) -> list[tuple[Write, bytes | None]]:
+        encoded: list[tuple[Write, bytes | None]] = []
+        for write in group:
+            head = write.head
+            if write.kind != "append":
+                head.accepted = {}  # what comes after it must not refer to what was before it
+            try:
+                data = encode(write.records, head.accepted) if write.records else None
+            except Exception as error:
+                write.error = self._failure(write, error)
+            else:
+                encoded.append((write, data))
+        return encoded
+
+    def _check_owner(self) -> None:
+        (epoch,) = self._connection.execute("SELECT epoch FROM owner").fetchone()
+        if epoch != self._file.epoch:
+            msg = f"another process has taken over the store {self._file.path}: this one writes nothing more"
+            raise FencedError(msg)
+
+    def _failure(self, write: Write, error: Exception) -> StoreError:
+        code = _code(error)
+        if code == sqlite3.SQLITE_FULL:
+            reason = "the disk, or the store's share of it, is full: make room"
+        elif _is_busy(error):
+            reason = f"another program has held the database locked for {self._busy_timeout:g} s"
+        elif isinstance(error, sqlite3.Error):
+            reason = str(error)
+        else:
+            reason = f"a record cannot be written down ({type(error).__name__}: {error})"
+        agent_id = write.head.agent_id
+        msg = f"the journal of agent {agent_id!r} could not be written to {self._file.path}: {reason}"
+        failure = StoreError(msg, agent_id=agent_id)
+        failure.__cause__ = error
+        return failure
+
+
+class _Plan:
+    """What a transaction has come to: rows that wait to be inserted, and where logs end after them."""
+
+    __slots__ = ("_connection", "_rows", "ends", "next_row")
+
+    def __init__(self, connection: sqlite3.Connection, next_row: int) -> None:
+        self._connection = connection
+        self._rows: list[tuple[int, int, int, int, bytes]] = []
+        self.next_row = next_row
+        # By id and not by head: an agent that was retired and came back has two in one group.
+        self.ends: dict[str, tuple[int | None, int]] = {}
+
+    def add(self, write: Write, data: bytes | None) -> None:
+        head = write.head
+        number, last = self._end(head)
+        if write.kind != "append":
+            self.insert_rows()
+            if number is not None:
+                self._connection.execute(_DELETE_CHAIN, {"number": number, "last": last})
+                self._connection.execute("UPDATE agents SET last = 0 WHERE number = ?", (number,))
+            last = 0
+        if write.kind == "delete":
+            self._connection.execute("DELETE FROM agents WHERE number = ?", (number,))
+            number = None
+        elif data is not None:
+            if number is None:
+                row = self._connection.execute("INSERT INTO agents (id) VALUES (?)", (head.agent_id,))
+                number = row.lastrowid
+                assert number is not None
+            crc = checksum(head.agent_id, last, data)
+            self._rows.append((self.next_row, number, last, crc, data))
+            last = self.next_row
+            self.next_row += 1
+        self.ends[head.agent_id] = (number, last)
+
+    def insert_rows(self) -> None:
+        rows, done = self._rows, 0
+        while done < len(rows):
+            size = next(size for size in _SIZES if size <= len(rows) - done)
+            values: list[Any] = []
+            for row in rows[done : done + size]:
+                values += row
+            self._connection.execute(_INSERTS[size], values)
+            done += size
+        self._rows = []
+
+    def _end(self, head: Head) -> tuple[int | None, int]:
+        end = self.ends.get(head.agent_id)
+        if end is not None:
+            return end
+        if head.number is not None:
+            return head.number, head.last
+        found = self._connection.execute("SELECT number, last FROM agents WHERE id = ?", (head.agent_id,))
+        return found.fetchone() or (None, 0)
+
+
+def _note_accepted(write: Write) -> None:
+    accepted = write.head.accepted
+    for record in write.records:
+        if isinstance(record, Accepted):
+            accepted[record.request_id] = record.message
+        elif isinstance(record, RunBegan | Withdrawn):
+            accepted.pop(record.request_id, None)
+
+
+def _code(error: Exception) -> int | None:
+    """SQLite's primary result code."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _is_busy(error: Exception) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

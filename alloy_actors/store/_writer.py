@@ -1,0 +1,107 @@
+"""One thread that writes in groups: what is handed in while a group is being written makes the next one.
+
+Knows nothing of what a piece of work is. A thread that needs everything before it to be written does not wait for the
+writer (which may be waiting, in somebody's callback, for a lock that this thread holds): it writes the group itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from alloy_actors.logs import log, traced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Work = TypeVar("Work")
+
+
+class GroupWriter(Generic[Work]):
+    """See the module.
+
+    Args:
+        commit: Writes a group and leaves the outcome in each piece of work; never raises, never runs twice at once.
+        tell: Says what became of a piece of work; on the writer's thread, in the order of `submit`, without locks.
+    """
+
+    def __init__(self, commit: Callable[[list[Work]], None], tell: Callable[[Work], None]) -> None:
+        self._commit = commit
+        self._tell = tell
+        self._changed = threading.Condition(threading.Lock())
+        self._committing = threading.Lock()  # taken before _changed, never after it
+        self._queue: list[Work] = []
+        self._written: deque[Work] = deque()
+        self._thread: threading.Thread | None = None
+        self._waiting = False
+        self._closed = False
+
+    def submit(self, work: Work) -> bool:
+        """Queue a piece of work; False when the writer is closed."""
+        with self._changed:
+            if self._closed:
+                return False
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="alloy-store", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._queue.append(work)
+            self._wake()
+        return True
+
+    def flush(self) -> None:
+        """Return when everything submitted before is written; it may not have been told yet."""
+        self._write_group()
+        with self._changed:
+            if self._written:
+                self._wake()
+
+    def close(self) -> None:
+        """Write and tell what is queued, then end the thread. Harmless when closed."""
+        with self._changed:
+            self._closed = True
+            thread = self._thread
+            self._wake()
+        self._write_group()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _wake(self) -> None:
+        # One notification a group: a busy writer looks again by itself.
+        if self._waiting:
+            self._waiting = False
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._queue or self._written or self._closed):
+                    self._waiting = True
+                    self._changed.wait()
+                self._waiting = False
+                if not (self._queue or self._written):
+                    return
+            self._write_group()
+            self._tell_written()
+
+    def _write_group(self) -> None:
+        with self._committing:
+            with self._changed:
+                group, self._queue = self._queue, []
+            if group:
+                self._commit(group)
+                with self._changed:
+                    self._written.extend(group)
+
+    def _tell_written(self) -> None:
+        while True:
+            with self._changed:
+                written, self._written = self._written, deque()
+            if not written:
+                return
+            for work in written:
+                try:
+                    self._tell(work)
+                except Exception as error:
+                    log.error("store_callback_failed", **traced(error))
