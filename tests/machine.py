@@ -1,0 +1,155 @@
+"""A supervisor's state machine without a thread: a port that records effects, a queue that is drained by hand."""
+
+from collections import deque
+from types import SimpleNamespace
+
+import pykka
+
+from supervisors.operations import DynamicCore, StaticCore
+from supervisors.options import Options
+from supervisors.reasons import Crash
+from supervisors.spec import ChildSpec
+from supervisors.testing import FakeClock, FakeRandom
+
+
+class Actor(pykka.ThreadingActor):
+    """Never started here."""
+
+
+BOOM = Crash(ValueError("boom"))
+
+
+class FakePort:
+    def __init__(self):
+        self.clock = FakeClock()
+        self.queue = deque()
+        self.log = []
+        self.runs = []
+        self.launch_error = None
+        self.stuck = set()
+        self.levels = {}
+
+    def post(self, function, *args):
+        self.queue.append((function, args))
+
+    def launch(self, record):
+        self.log.append(("launch", record.id))
+        if self.launch_error is not None:
+            raise self.launch_error
+        run = Run(record, f"urn:{len(self.runs)}")
+        self.runs.append(run)
+        return run
+
+    def request_stop(self, run, reason, *, drain, deadline):
+        self.log.append(("stop", run.id, reason))
+        run.deadline = deadline
+
+    def abandon(self, run):
+        self.log.append(("abandon", run.id))
+        return SimpleNamespace(thread_name="t", stack="where it was", since=0.0)
+
+    def run_hook(self, hook, run, done):
+        hook(run.ref)
+        done()
+
+    def levels_below(self, run):
+        return 0
+
+    def can_start(self):
+        return True
+
+    def up(self):
+        self.log.append(("up",))
+
+    def end(self, reason):
+        self.log.append(("end", reason))
+
+    def interrupt(self):
+        self.log.append(("interrupt",))
+
+
+class Run:
+    def __init__(self, record, urn):
+        self.record, self.id = record, record.id
+        self.ref = SimpleNamespace(actor_urn=urn)
+        self.cleanup_error = None
+        self.deadline = None
+
+
+class Answer:
+    def __init__(self):
+        self.value = self.error = None
+        self.done = False
+
+    def ok(self, value):
+        assert not self.done
+        self.value, self.done = value, True
+
+    def fail(self, error):
+        assert not self.done
+        self.error, self.done = error, True
+
+
+class Machine:
+    """A core, its port, and the moves of a test."""
+
+    def __init__(self, kind=StaticCore, specs=(), **options):
+        self.port = FakePort()
+        self.exits = []
+        self.core = kind(Options(**options), self.port, FakeRandom())
+        if kind is StaticCore:
+            self.core.start_initial(specs)
+            for _ in specs:
+                self.run()
+                self.up()
+            self.run()
+
+    def run(self):
+        while self.port.queue:
+            function, args = self.port.queue.popleft()
+            function(*args)
+
+    def up(self, run=None):
+        run = run or self.port.runs[-1]
+        self.core.child_started(run.record, run, None)
+        self.run()
+
+    def fail(self, reason=BOOM, run=None):
+        run = run or self.port.runs[-1]
+        self.core.child_started(run.record, run, reason)
+        self.run_once()
+
+    def run_once(self):
+        if self.port.queue:
+            function, args = self.port.queue.popleft()
+            function(*args)
+
+    def exit(self, reason=BOOM, run=None):
+        run = run or self.port.runs[-1]
+        self.core.child_exited(run.record, run, reason)
+        self.run()
+
+    def advance(self, seconds):
+        self.port.clock.advance(seconds)
+        self.run()
+
+    def ask(self, operation, *args):
+        answer = Answer()
+        getattr(self.core, operation)(answer, *args)
+        self.run()
+        return answer
+
+    def states(self):
+        return [record.state for record in self.core.table.records()]
+
+    def log(self):
+        log, self.port.log = self.port.log, []
+        return log
+
+
+def spec(child_id="a", **fields):
+    return ChildSpec(id=child_id, start=Actor, **fields)
+
+
+def dynamic(**options):
+    return Machine(DynamicCore, **options)
