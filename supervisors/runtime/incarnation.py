@@ -231,6 +231,7 @@ class Incarnation:
         fail(self.reply, CalleeExited(reason))
         self.reply = None
         self.inbox.close(reason)
+        self.inbox.let_go()
         tell: list[Callable[[], object]] = [partial(cleanup, reason) for cleanup in (cleanups or {}).values()]
         tell += [partial(watcher, reason) for watcher in (watchers or {}).values()]
         if was_up and on_exit is not None:
@@ -243,7 +244,6 @@ class Incarnation:
             replies, self.stop_replies = self.stop_replies, ()
         for reply in replies:
             answer(reply, None)
-        self.inbox.let_go()
         return True
 
     def never_ran(self) -> None:

@@ -7,6 +7,8 @@ import pykka
 import pytest
 from structlog.testing import capture_logs
 
+from supervisors.errors import CallTimeout
+from supervisors.links import monitor
 from supervisors.reasons import Killed
 from supervisors.runtime import (
     LaunchInfo,
@@ -145,7 +147,10 @@ def no_threads():
 
 def end_all(refs) -> None:
     for ref in refs:
+        down = monitor(ref)
         if ref.is_alive():
             ref.stop(block=False)
-            if not ref.actor_stopped.wait(WAIT):
-                abandon(incarnation_of(ref), Killed(abandoned=True))
+        try:
+            down.wait(WAIT)
+        except CallTimeout:
+            abandon(incarnation_of(ref), Killed(abandoned=True))

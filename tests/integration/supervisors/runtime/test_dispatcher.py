@@ -143,7 +143,7 @@ def test_handlers_that_block_without_notice_are_got_round(start, pool) -> None:
 
     assert answer == "served"
     assert waited < WAIT / 2
-    assert 40 < grown <= pool.cap
+    assert pool.core < grown <= pool.cap
 
 
 def test_the_pool_shrinks_to_its_core_when_the_blocked_have_returned(small, start) -> None:

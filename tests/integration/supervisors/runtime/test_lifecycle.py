@@ -14,7 +14,6 @@ from supervisors.reasons import Exit, Killed, Normal, Shutdown
 from supervisors.registry import names, whereis
 from supervisors.runtime import (
     DEFER_START,
-    Dispatcher,
     Ignored,
     LaunchInfo,
     PooledActor,
@@ -25,6 +24,7 @@ from supervisors.runtime import (
     current,
     incarnation_of,
     launch,
+    release_idle_threads,
     request_stop,
     sleep,
     start_actor,
@@ -240,9 +240,11 @@ def test_without_a_thread_nothing_is_left_behind(launched, script, monkeypatch, 
                 script.start()
 
     assert (pykka.ActorRegistry.get_all(), whereis("a")) == ([], None)
-    assert Dispatcher.get("actors").live_count == 0
     one = launched(script, info=LaunchInfo(names=("a",)))
     assert one.outcome() == Up()
+    one.ref.stop()
+    release_idle_threads()  # a pool that counted an actor too many would keep its threads
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("supervisors-actors-")]
 
 
 # Deferred starts
