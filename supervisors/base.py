@@ -215,7 +215,12 @@ class BaseSupervisor(PooledActor, Generic[C]):
         except AlreadyRegistered as error:
             raise AlreadyStarted(error.ref, str(error)) from error
         assert isinstance(launched, Incarnation)  # IGNORE is for callables, this is a class
-        match outcome.get():
+        try:
+            result = outcome.get()
+        except BaseException:  # Ctrl-C while it starts: nobody would have the ref
+            request_stop(launched.ref, Shutdown("its start was interrupted"))
+            raise
+        match result:
             case StartFailure(reason):
                 raise _start_error(cls, reason)
             case Up():
