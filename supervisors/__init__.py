@@ -2,6 +2,7 @@
 
 from supervisors.backoff import Backoff
 from supervisors.children import ChildInfo, Counts, State
+from supervisors.circuit import CircuitBreaker, CircuitState
 from supervisors.clock import Clock, system_clock
 from supervisors.daemon import request_shutdown, run
 from supervisors.dynamic import DynamicSupervisor
@@ -12,6 +13,7 @@ from supervisors.errors import (
     CalleeExited,
     CallingSelf,
     CallTimeout,
+    CircuitOpen,
     Fenced,
     InvalidChildSpec,
     InvalidOption,
@@ -24,6 +26,7 @@ from supervisors.errors import (
     StartFailed,
     StartTimeout,
     SupervisorError,
+    TaskExited,
     TooManyZombies,
     WouldDeadlock,
 )
@@ -44,8 +47,19 @@ from supervisors.events import (
     subscribe,
 )
 from supervisors.inspection import Node, format_tree, tree, zombies
-from supervisors.links import Down, MonitorRef, demonitor, monitor
-from supervisors.reasons import Crash, Exit, ExitReason, Killed, NoProc, Normal, Shutdown, Unknown
+from supervisors.links import Down, ExitSignal, MonitorRef, demonitor, monitor
+from supervisors.partition import PartitionSupervisor, PartitionSupervisorRef, PartitionVia
+from supervisors.reasons import (
+    Crash,
+    Exit,
+    ExitReason,
+    Killed,
+    NoProc,
+    Normal,
+    Shutdown,
+    TimedOut,
+    Unknown,
+)
 from supervisors.refs import DynamicSupervisorRef, SupervisorRef
 from supervisors.registry import Handle, Registry, Via, names, whereis
 from supervisors.runtime import (
@@ -76,11 +90,15 @@ from supervisors.spec import (
     child_spec,
 )
 from supervisors.supervisor import Supervisor, backoff_reset
+from supervisors.task_actor import MISSING, Failed, Ok, callers
+from supervisors.task_result import Task, poll_all, result_all
+from supervisors.tasks import TaskSupervisor, TaskSupervisorRef
 
 __all__ = [
     "BRUTAL_KILL",
     "IGNORE",
     "INFINITY",
+    "MISSING",
     "AlreadyPresent",
     "AlreadyRegistered",
     "AlreadyStarted",
@@ -96,6 +114,9 @@ __all__ = [
     "ChildParked",
     "ChildSpec",
     "ChildStarted",
+    "CircuitBreaker",
+    "CircuitOpen",
+    "CircuitState",
     "CleanupError",
     "Clock",
     "Counts",
@@ -108,6 +129,8 @@ __all__ = [
     "EventsDropped",
     "Exit",
     "ExitReason",
+    "ExitSignal",
+    "Failed",
     "Fenced",
     "Handle",
     "Incarnation",
@@ -122,6 +145,10 @@ __all__ = [
     "Node",
     "Normal",
     "NotFound",
+    "Ok",
+    "PartitionSupervisor",
+    "PartitionSupervisorRef",
+    "PartitionVia",
     "PooledActor",
     "PooledFuture",
     "Registry",
@@ -141,6 +168,11 @@ __all__ = [
     "SupervisorError",
     "SupervisorRef",
     "SupervisorStopped",
+    "Task",
+    "TaskExited",
+    "TaskSupervisor",
+    "TaskSupervisorRef",
+    "TimedOut",
     "TooManyZombies",
     "Unknown",
     "Via",
@@ -149,6 +181,7 @@ __all__ = [
     "ZombieExited",
     "ask_callback",
     "backoff_reset",
+    "callers",
     "child_spec",
     "current",
     "demonitor",
@@ -157,9 +190,11 @@ __all__ = [
     "managed_blocking",
     "monitor",
     "names",
+    "poll_all",
     "release_idle_threads",
     "request_shutdown",
     "request_stop",
+    "result_all",
     "run",
     "sleep",
     "start_actor",

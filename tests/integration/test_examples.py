@@ -15,6 +15,13 @@ SAYS = {
     "one_shot.py": ["Paris: 18 degrees", "Oslo: 18 degrees", "2 turns"],
     "supervised_agent.py": ["ticket-0: ", "ticket-2: ", "user turn 4", "8 messages, restarted 1 time(s)"],
     "from_asyncio.py": ["agent-0: ", "agent-2: ", "completed after 1 turn(s)"],
+    "supervisors_tasks.py": [
+        "text of https://a.example/4",
+        "https://slow.example/2 failed: TimedOut",
+        "https://broken.example/3 failed: Crash",
+        "no page: no route to host",
+        "the circuit broken.example is open",
+    ],
 }
 
 

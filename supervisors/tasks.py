@@ -1,0 +1,346 @@
+"""Functions run as supervised actors: submit one and take its result, let it run, or stream many.
+
+A task supervisor is a dynamic supervisor whose children each run one function. They are temporary unless `start_child`
+says otherwise. Source: Elixir's `Task.Supervisor`; unlike there a task is not linked to its owner unless asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
+
+import pykka
+
+from supervisors.base import BaseSupervisor
+from supervisors.children import State
+from supervisors.errors import InvalidOption, NoProcError
+from supervisors.links import ExitSignal
+from supervisors.operations import DynamicCore
+from supervisors.reasons import ExitReason, NoProc, Normal
+from supervisors.refs import BaseSupervisorRef
+from supervisors.runtime import Incarnation, incarnation_of, request_stop
+from supervisors.spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, RestartType
+from supervisors.streams import Stream, StreamOptions, traps_exit
+from supervisors.task_actor import AnyRef, Ending, Failed, Ok, Owner, TaskActor, Work, caller, label
+from supervisors.task_result import SHUTDOWN, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Hashable, Iterable
+
+    from supervisors.backoff import Backoff
+    from supervisors.children import Reply
+    from supervisors.clock import Clock
+    from supervisors.spec import BrutalKill, OnExceeded
+
+T = TypeVar("T")
+
+
+class TaskCore(DynamicCore):
+    """Children that can also be killed one by one."""
+
+    def kill_child(self, reply: Reply, ref: AnyRef) -> None:
+        """End a child without asking it first."""
+        record = self._record(reply, ref)
+        if record is None:
+            return
+        if record.run is None:
+            self.terminate(record, reply, 0.0)
+        else:
+            self.stop_child(record, lambda _record, reason: reply.ok(reason), brutal=True)
+
+
+class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
+    """Ref of a `TaskSupervisor`. Also a context manager that stops it."""
+
+    def attach(self, core: TaskCore) -> None:
+        super().attach(core)
+        self._open: dict[Ending, AnyRef] = {}  # tasks somebody may wait for
+        self.when_closed(self._orphan)
+
+    @property
+    def clock(self) -> Clock:
+        """Of the supervisor."""
+        return self.core.port.clock
+
+    def submit(
+        self,
+        function: Callable[..., T],
+        /,
+        *args: Any,
+        link: bool = False,
+        shutdown: float | BrutalKill = SHUTDOWN,
+        **kwargs: Any,
+    ) -> Task[T]:
+        """Run `function(*args, **kwargs)` in a task of its own; the caller, an actor or a thread, owns the task.
+
+        Args:
+            function: A plain function; it may block. `stop_requested()`, `sleep()` and `current()` work in it.
+            *args: Positional arguments of the function.
+            **kwargs: Keywords of the function; for one that is named like an option of ours use `functools.partial`.
+            link: End the owner with the task and the task with the owner, unless that is `Normal`; an owner with
+                `trap_exit` gets an `ExitSignal` instead. Only inside an actor.
+            shutdown: Seconds it gets to end by itself when it is stopped, or BRUTAL_KILL.
+
+        Raises:
+            MaxChildren: The supervisor's `max_children` run already.
+            StartFailed: No thread could be started.
+            NoProcError: The supervisor is not alive.
+            TypeError, ValueError: An argument of ours is out of range.
+        """
+        owner = caller()
+        if link and not isinstance(owner, Incarnation):
+            raise InvalidOption("link", link, "only an actor can be linked, and this thread is none")
+        ending = Ending()
+        ref = self._begin(Work(function, args, kwargs, owner, ending), RestartType.TEMPORARY, shutdown)
+        untie = _tie(owner, ref) if link and isinstance(owner, Incarnation) else None
+        return Task(self, ref, owner, ending, untie)
+
+    def start_child(
+        self,
+        function: Callable[..., object],
+        /,
+        *args: Any,
+        restart: RestartType | str = RestartType.TEMPORARY,
+        shutdown: float | BrutalKill = SHUTDOWN,
+        **kwargs: Any,
+    ) -> AnyRef:
+        """Run a function whose result nobody wants; returns the ref of its actor.
+
+        Args:
+            function: As for `submit`, so are the other arguments.
+            *args: Positional arguments.
+            **kwargs: Keywords.
+            shutdown: As for `submit`.
+            restart: "permanent" calls the function again whenever it has ended, "transient" when it raised.
+
+        Raises:
+            MaxChildren, StartFailed, NoProcError, TypeError, ValueError: As for `submit`.
+        """
+        return self._begin(Work(function, args, kwargs), restart, shutdown)
+
+    def stream(
+        self,
+        function: Callable[[Any], T],
+        iterable: Iterable[Any],
+        /,
+        *,
+        max_concurrency: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = 5.0,
+        on_timeout: Literal["raise", "stop_task"] = "raise",
+        zip_input: bool = False,
+        link: bool = False,
+        shutdown: float | BrutalKill = SHUTDOWN,
+    ) -> Generator[Ok[T] | Failed, None, None]:
+        """Call `function(element)` in a task each; generates an `Ok(value)` or `Failed(reason)` for each element.
+
+        Nothing starts before the first result is asked for; whoever does that is the consumer and owns the tasks. When the
+        consumer closes the generator, or anything raises, the running tasks are stopped before control returns.
+
+        Args:
+            function: As for `submit`.
+            iterable: Of n elements, which may be without end: the next one is taken when a task can start.
+            max_concurrency: Tasks at a time; None: the number of CPUs.
+            ordered: Results in the order of the elements, so that a slow one delays those behind it; else as they come.
+            timeout: Seconds for each task, from its start; None: no limit.
+            on_timeout: "raise" ends the stream with CallTimeout; "stop_task" makes it `Failed(TimedOut())`, once the task
+                has ended or was abandoned, and goes on.
+            zip_input: Let failures carry their element.
+            link: A failed task ends the stream with TaskExited, unless the consumer is an actor with `trap_exit`; the end
+                of a consumer that is an actor ends the tasks.
+            shutdown: Seconds a task gets to end by itself when it is stopped, or BRUTAL_KILL.
+
+        Raises:
+            TypeError, ValueError: At once, when an argument is out of range.
+            MaxChildren, NoProcError: From the generator, as for `submit`.
+        """
+        options = StreamOptions(
+            max_concurrency=(os.cpu_count() or 1) if max_concurrency is None else max_concurrency,
+            ordered=ordered,
+            timeout=timeout,
+            on_timeout=on_timeout,
+            zip_input=zip_input,
+            link=link,
+            shutdown=shutdown,
+        )
+        Work(function, (), {})  # refuses now what is no function
+        return Stream(_StreamStarter(self, function, options), iter(iterable), options).results()
+
+    def children(self) -> list[AnyRef]:
+        """List the refs of the tasks that run."""
+        return [
+            info.ref
+            for info in self.which_children()
+            if info.ref is not None and info.state is State.RUNNING and info.ref.is_alive()
+        ]
+
+    def terminate_child(self, ref: AnyRef, *, timeout: float | None = None) -> ExitReason | None:
+        """Stop a task and wait for that; returns why it ended.
+
+        Args:
+            ref: Of its actor.
+            timeout: Seconds it gets to end by itself, at most its `shutdown`.
+
+        Raises:
+            NotFound: It is no task of this supervisor, or has ended.
+        """
+        self._check_deadlock(child=ref)
+        limit = INFINITY if timeout is None else timeout
+        reason: ExitReason | None = self._submit(self.core.terminate_child, ref, limit, block=True)
+        return reason
+
+    def ask_to_stop(self, ref: AnyRef, timeout: float | BrutalKill = INFINITY) -> None:
+        """Stop a task without waiting for that; harmless when it has ended."""
+        with suppress(NoProcError):  # then it is stopped with its supervisor
+            if timeout is BRUTAL_KILL:
+                self._submit(self.core.kill_child, ref, block=False)
+            else:
+                self._submit(self.core.terminate_child, ref, timeout, block=False)
+
+    def _begin(self, work: Work, restart: RestartType | str, shutdown: float | BrutalKill) -> AnyRef:
+        ending = work.ending
+        spec = ChildSpec(
+            id=label(work.function),
+            start=TaskActor,
+            args=(work,),
+            restart=restart,
+            shutdown=shutdown,
+            on_exit=None if ending is None else ending.exited,
+        )
+        self._check_deadlock()
+        ref: AnyRef = self._submit(self.core.start_child, spec, block=True)
+        if ending is not None:
+            self._open[ending] = ref
+            ending.listen(lambda: self._open.pop(ending, None))
+            if self._closed is not None:
+                self._orphan()
+        return ref
+
+    def _orphan(self, _reason: ExitReason | None = None) -> None:
+        """The supervisor has ended and tells of no more ends: hear of them from the tasks."""
+        for ending, ref in list(self._open.items()):
+            run = incarnation_of(ref)
+            if run is None or not run.add_watcher(ending, ending.settle):
+                ending.settle((run and run.exit_reason) or NoProc())
+
+
+@dataclass(frozen=True, slots=True)
+class _StreamStarter:
+    """What a stream needs of its supervisor."""
+
+    supervisor: TaskSupervisorRef
+    function: Callable[..., Any]
+    options: StreamOptions
+
+    @property
+    def clock(self) -> Clock:
+        return self.supervisor.clock
+
+    def begin(self, element: Any, owner: Owner) -> tuple[AnyRef, Ending]:
+        link = self.options.link and isinstance(owner, Incarnation)
+        task = self.supervisor.submit(self.function, element, shutdown=self.options.shutdown)
+        if link:
+            _tie(cast("Incarnation", owner), task.ref, both_ways=False)
+        return task.ref, task.ending
+
+    def ask_to_stop(self, ref: AnyRef) -> None:
+        self.supervisor.ask_to_stop(ref)
+
+
+class TaskSupervisor(BaseSupervisor[TaskCore]):
+    """Runs functions in tasks of their own, any number of them. The flags are those of `Options`."""
+
+    max_children: float = INFINITY
+    max_restarts: int = 3
+    max_seconds: float = 5.0
+    auto_shutdown: AutoShutdown | str = AutoShutdown.NEVER
+    on_exceeded: OnExceeded = "escalate"
+    park_time: float = 60.0
+    max_zombies: int = 8
+    backoff: Backoff | None = None
+
+    flags: ClassVar[tuple[str, ...]] = (
+        "max_children",
+        "max_restarts",
+        "max_seconds",
+        "auto_shutdown",
+        "on_exceeded",
+        "park_time",
+        "max_zombies",
+        "backoff",
+    )
+    ref_class: ClassVar[type[BaseSupervisorRef[Any]]] = TaskSupervisorRef
+    core_class: ClassVar[type[Any]] = TaskCore
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        chosen = self._core.options.auto_shutdown
+        if chosen is not AutoShutdown.NEVER:
+            raise InvalidOption("auto_shutdown", chosen, "a task supervisor has no significant children")
+
+    @classmethod
+    def start(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> TaskSupervisorRef:
+        """Start a task supervisor without tasks.
+
+        Args:
+            args: None, unless a subclass takes some.
+            name: Registered in `names`.
+            kwargs: Flags (see `Options`); `clock` and `random` for tests.
+
+        Raises:
+            InvalidOption, TypeError: Before anything starts.
+            AlreadyStarted: The name is taken.
+        """
+        return cast("TaskSupervisorRef", super().start(*args, name=name, **kwargs))
+
+    @classmethod
+    def ref(cls, name: Hashable) -> TaskSupervisorRef:
+        return cast("TaskSupervisorRef", super().ref(name))
+
+    @classmethod
+    def child_spec(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> ChildSpec:
+        """Make the spec of a task supervisor below another supervisor; its id is its name, else its class."""
+        return ChildSpec(id=cls if name is None else name, start=cls, args=args, kwargs=kwargs, name=name)
+
+    def on_start(self) -> Any:
+        result = super().on_start()
+        self._core.options.warn_about(self._core.options.backoff)
+        self._port.post(self._port.up)
+        return result
+
+
+def _tie(owner: Incarnation, ref: AnyRef, *, both_ways: bool = True) -> Callable[[], None]:
+    """Link a task with its owner; returns what unlinks them.
+
+    Whoever ends takes the other along, unless it ends `Normal`; an owner that traps exits is told instead.
+    """
+    task = incarnation_of(ref)
+    assert task is not None
+    token = object()
+
+    def task_ended(reason: ExitReason) -> None:
+        owner.remove_watcher(token)
+        if not both_ways:
+            return
+        if traps_exit(owner):
+            with suppress(pykka.ActorDeadError):
+                owner.ref.tell(ExitSignal(ref, reason))
+        elif not isinstance(reason, Normal):
+            request_stop(owner.ref, reason)
+
+    def owner_ended(reason: ExitReason) -> None:
+        task.remove_watcher(token)
+        if not isinstance(reason, Normal):
+            request_stop(ref, reason)
+
+    def untie() -> None:
+        owner.remove_watcher(token)
+        task.remove_watcher(token)
+
+    if not owner.add_watcher(token, owner_ended):
+        owner_ended(owner.exit_reason or Normal())
+    elif not task.add_watcher(token, task_ended):
+        task_ended(task.exit_reason or NoProc())
+    return untie
