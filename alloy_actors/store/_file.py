@@ -36,6 +36,8 @@ MIGRATIONS: dict[int, Migration] = {}
 WAL_PAGES = 256
 """SQLite moves the log's pages into the database when there are so many: the log stays near 1 MiB."""
 
+_SMALLEST = 512  # bytes of a database; SQLite takes a shorter file for an empty one and writes over it
+
 _TABLES = """
 CREATE TABLE owner (epoch INTEGER NOT NULL);
 INSERT INTO owner VALUES (0);
@@ -157,17 +159,20 @@ def _check_path(name: str, *, to_write: bool = True) -> bool:
     folder = Path(name).parent
     if not folder.is_dir():
         raise ConfigError(f"store: the folder {folder} does not exist: make it, or name another path")
+    found = None
     try:
-        mode = Path(name).stat().st_mode
+        found = Path(name).stat()
     except FileNotFoundError:
-        mode = None
+        pass
     except OSError as error:
         raise ConfigError(f"store: {name} cannot be looked at: {error.strerror}") from error
-    if mode is not None:
-        if stat.S_ISDIR(mode):
+    if found is not None:
+        if stat.S_ISDIR(found.st_mode):
             raise ConfigError(f"store: {name} is a directory: name a file in it, such as {name}/agents.db")
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(found.st_mode):
             raise ConfigError(f"store: {name} is no regular file")
+        if 0 < found.st_size < _SMALLEST:
+            raise ConfigError(f"store: {name} is not a database: name another path")
         if not os.access(name, os.R_OK):
             raise ConfigError(f"store: {name} cannot be read: its permissions refuse it")
         if to_write and not os.access(name, os.W_OK):
@@ -176,7 +181,7 @@ def _check_path(name: str, *, to_write: bool = True) -> bool:
         raise ConfigError(
             f"store: the folder {folder} is read-only, and SQLite keeps its log beside the database"
         )
-    return mode is not None
+    return found is not None
 
 
 def _take_lock(name: str, *, takeover: bool) -> int:

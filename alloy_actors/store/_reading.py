@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from alloy_actors.errors import StoreError
@@ -10,7 +11,7 @@ from alloy_actors.store._codec import NewerRecordError, decode
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from alloy_actors.content import Message
     from alloy_actors.journal import Record
@@ -30,6 +31,19 @@ WITH RECURSIVE chain(id, prev) AS (
 _ROWS = f"{CHAIN} SELECT r.id, r.prev, r.crc, r.data FROM chain AS c JOIN records AS r ON r.id = c.id ORDER BY r.id"  # noqa: S608  (our own text)
 
 
+@contextmanager
+def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read in the block is of one moment, whatever is written meanwhile."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def checksum(agent_id: str, prev: int, data: bytes) -> int:
     """What stands beside a row's data: of all that says where the row belongs."""
     return zlib.crc32(data, zlib.crc32(f"{agent_id}\0{prev}".encode("utf-8", "surrogatepass")))
@@ -42,15 +56,12 @@ def read_records(connection: sqlite3.Connection, agent_id: str) -> list[Record]:
         StoreError: A record is damaged, missing, or from a newer version.
         sqlite3.Error: The file could not be read.
     """
-    connection.execute("BEGIN")  # so that the end of the chain and its rows are of one moment
-    try:
+    rows, last = [], 0
+    with one_moment(connection):
         head = connection.execute("SELECT number, last FROM agents WHERE id = ?", (agent_id,)).fetchone()
-        if head is None:
-            return []
-        number, last = head
-        rows: list[Row] = connection.execute(_ROWS, {"number": number, "last": last}).fetchall()
-    finally:
-        connection.execute("ROLLBACK")
+        if head is not None:
+            number, last = head
+            rows = connection.execute(_ROWS, {"number": number, "last": last}).fetchall()
     missing = rows[0][1] if rows else last
     if missing:
         msg = f"record {missing} of agent {agent_id!r} is missing: restore a backup, or delete the agent"

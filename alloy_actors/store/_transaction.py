@@ -76,22 +76,26 @@ class LogTables:
         self._file = opened
         self._connection = opened.write
         self._busy_timeout = busy_timeout
+        self._fenced = False  # and the log says so
         newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
         self._next_row: int = newest[0] + 1
 
     def commit(self, group: list[Write]) -> None:
         """Write a group and leave the outcomes in it; one that cannot be written does not take others with it."""
         self._commit(group)
-        failed = [write for write in group if write.error is not None]
-        if failed:
-            first = failed[0].error
-            assert first is not None
-            log.error("store_write_failed", store=self._file.path, writes=len(failed), **traced(first))
+        failures = [write.error for write in group if isinstance(write.error, StoreError)]
+        if failures:
+            log.error(
+                "store_write_failed", store=self._file.path, writes=len(failures), **traced(failures[0])
+            )
 
     def _commit(self, group: list[Write]) -> None:
         try:
             self._run(group)
         except FencedError as error:
+            if not self._fenced:
+                self._fenced = True
+                log.warning("store_taken_over", store=self._file.path)
             for write in group:
                 write.error = FencedError(str(error))
         except Exception as error:

@@ -80,10 +80,11 @@ class GroupWriter(Generic[Work]):
                     self._waiting = True
                     self._changed.wait()
                 self._waiting = False
-                if not (self._queue or self._written):
-                    return
-            self._write_group()
+                ending = self._closed
+            self._write_group()  # which waits for a group that another thread is writing
             self._tell_written()
+            if ending:
+                return
 
     def _write_group(self) -> None:
         with self._committing:

@@ -125,11 +125,13 @@ class SqliteStore:
                 msg = f"the journal of agent {agent_id!r} could not be read from {self._file.path}: {error}"
                 raise StoreError(msg, agent_id=agent_id) from error
 
-    def retire(self, agent_id: str) -> None:
-        """The agent was stopped: its records stay, its tokens are refused."""
+    def retire(self, agent_id: str, token: int) -> None:
+        """The agent was stopped: its records stay, its token is refused; nothing happens when there is a newer one."""
         self._check_process()
         with self._lock:
-            self._heads.pop(agent_id, None)
+            head = self._heads.get(agent_id)
+            if head is not None and head.token == token:
+                del self._heads[agent_id]
 
     def delete(self, agent_id: str) -> None:
         """Forget the agent's records and refuse all tokens given so far; returns when it is on the disk.

@@ -192,10 +192,19 @@ def test_many_waiters_on_one_loop_are_all_answered(store: Store) -> None:
 def test_the_tokens_of_a_retired_agent_are_refused(store: Store) -> None:
     token = store.take_token("agent")
     append(store, token, A)
-    store.retire("agent")
+    store.retire("agent", token)
     assert isinstance(append(store, token, B), FencedError)
     assert append(store, store.take_token("agent"), B) is None
     assert store.load("agent")[-1] == B
+
+
+def test_an_old_incarnation_retires_nothing(store: Store) -> None:
+    old = store.take_token("agent")
+    new = store.take_token("agent")
+    append(store, new, A)
+    store.retire("agent", old)
+    assert append(store, new, B) is None
+    assert list(store.load("agent")) == [A, B]
 
 
 def test_closing_twice_is_harmless(store: Store) -> None:
