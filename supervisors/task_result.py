@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast
 
 import pykka
@@ -162,19 +163,14 @@ def result_all(tasks: Sequence[Task[T]], timeout: float | None = 5.0) -> list[T]
     check_timeout(timeout)
     for task in tasks:
         task.check_use()
-
-    def settled() -> bool:
-        results = [task.ending.peek() for task in tasks]
-        return None not in results or any(isinstance(result, Failed) for result in results)
-
-    is_settled = _wait_until(tasks, settled, timeout)
+    _wait(tasks, len(tasks), timeout, or_a_failure=True)
     for task in tasks:
         if isinstance(failed := task.ending.peek(), Failed):
             task.take(failed)
-    if not is_settled:
-        late = [task for task in tasks if task.ending.peek() is None]
-        for task in late:
-            task.give_up()
+    late = [task for task in tasks if task.ending.peek() is None]
+    for task in late:
+        task.give_up()
+    if late:
         raise CallTimeout(f"{len(late)} of {len(tasks)} tasks are not through after {timeout} s")
     return [task.take(task.ending.future.get()) for task in tasks]
 
@@ -203,13 +199,8 @@ def poll_all(
         raise InvalidOption("on_timeout", on_timeout, 'must be "nothing", "ignore" or "stop_task"')
     for task in tasks:
         task.check_use()
-    enough = len(tasks) if limit is None else min(limit, len(tasks))
-
-    def settled() -> bool:
-        return sum(task.ending.peek() is not None for task in tasks) >= enough
-
-    _wait_until(tasks, settled, timeout)
-    late = [task for task in tasks if not task.ending.future.done()]
+    _wait(tasks, len(tasks) if limit is None else min(limit, len(tasks)), timeout)
+    late = {task for task in tasks if not task.ending.future.done()}
     if on_timeout == "stop_task":
         for task in late:
             task.ask_to_stop()
@@ -217,26 +208,28 @@ def poll_all(
     return [last_word(task) if task in late else task.poll() for task in tasks]
 
 
-def _wait_until(tasks: Sequence[Task[Any]], settled: Callable[[], bool], timeout: float | None) -> bool:
-    """Wait until `settled()`, which only changes when a task ends; returns whether it is."""
-    if settled():
-        return True
+def _wait(
+    tasks: Sequence[Task[Any]], enough: int, timeout: float | None, *, or_a_failure: bool = False
+) -> None:
+    """Wait until `enough` of the tasks are through, or one has failed, or the time is over."""
+    if enough == 0:
+        return
     done: PooledFuture[None] = PooledFuture()
+    through: list[None] = []  # `append` is atomic
 
-    def look() -> None:
-        if settled():
+    def one_ended(task: Task[Any]) -> None:
+        through.append(None)
+        if len(through) >= enough or (or_a_failure and isinstance(task.ending.peek(), Failed)):
             with suppress(queue.Full):
                 done.set(None)
 
-    undos = [task.ending.listen(look) for task in tasks]
+    undos = [task.ending.listen(partial(one_ended, task)) for task in tasks]
     try:
-        done.get(timeout=timeout)
-    except pykka.Timeout:
-        return settled()
+        with suppress(pykka.Timeout):
+            done.get(timeout=timeout)
     finally:
         for undo in undos:
             undo()
-    return True
 
 
 def check_timeout(timeout: object) -> None:

@@ -24,7 +24,7 @@ from supervisors.runtime import Incarnation, incarnation_of, request_stop
 from supervisors.spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, RestartType
 from supervisors.streams import Stream, StreamOptions, traps_exit
 from supervisors.task_actor import AnyRef, Ending, Failed, Ok, Owner, TaskActor, Work, caller, label
-from supervisors.task_result import SHUTDOWN, Task
+from supervisors.task_result import SHUTDOWN, Task, check_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterable
@@ -154,7 +154,7 @@ class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
 
         Raises:
             TypeError, ValueError: At once, when an argument is out of range.
-            MaxChildren, NoProcError: From the generator, as for `submit`.
+            MaxChildren, StartFailed, NoProcError: From the generator, as for `submit`.
         """
         options = StreamOptions(
             max_concurrency=(os.cpu_count() or 1) if max_concurrency is None else max_concurrency,
@@ -186,6 +186,7 @@ class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
         Raises:
             NotFound: It is no task of this supervisor, or has ended.
         """
+        check_timeout(timeout)
         self._check_deadlock(child=ref)
         limit = INFINITY if timeout is None else timeout
         reason: ExitReason | None = self._submit(self.core.terminate_child, ref, limit, block=True)
