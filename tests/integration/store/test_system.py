@@ -1,0 +1,82 @@
+"""Agents on a store on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import alloy_actors as alloy
+from alloy_actors.content import assistant, user
+from alloy_actors.store.sqlite import SqliteStore
+from alloy_actors.testing import ScriptedProvider, text, tool_call, tool_calls
+from tests.checks import check_sendable
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "agents.db"
+
+
+@pytest.fixture
+def system(path: Path) -> Iterator[alloy.AgentSystem]:
+    with alloy.AgentSystem(store=f"sqlite:///{path}") as made:
+        yield made
+
+
+@alloy.tool
+def look(place: str) -> str:
+    """Look somewhere."""
+    return f"nothing in {place}"
+
+
+def test_a_run_with_tools_is_journaled_and_answered(system: alloy.AgentSystem, path: Path) -> None:
+    script = [tool_calls(tool_call("look", place="a"), tool_call("look", place="b")), text("Nothing.")]
+    agent = system.spawn("ada", provider=ScriptedProvider(script), tools=[look])
+    result = agent.chat("Look around.").raise_for_status()
+    assert result.text == "Nothing."
+    history = agent.messages()
+    check_sendable(history)
+    system.stop()
+    with SqliteStore(path) as store:
+        (agent_id,) = store.agents()
+        names = [type(record).__name__ for record in store.load(agent_id)]
+    assert names[:2] == ["Accepted", "RunBegan"]
+    assert names[-1] == "RunEnded"
+    assert names.count("ToolCallEnded") == 2
+
+
+def test_a_crashed_agent_has_its_conversation_from_the_disk(system: alloy.AgentSystem) -> None:
+    agent = system.spawn("ada", provider=ScriptedProvider(["one", "two"]))
+    agent.chat("first").raise_for_status()
+    agent.crash()
+    assert agent.chat("second").raise_for_status().text == "two"
+    assert [message.text for message in agent.messages()] == ["first", "one", "second", "two"]
+
+
+def test_a_conversation_given_at_the_start_is_there_although_nobody_waited_for_the_disk(
+    system: alloy.AgentSystem,
+) -> None:
+    history = [user("first"), assistant("one")]
+    agents = [
+        system.spawn(f"agent-{number}", provider=ScriptedProvider("two"), messages=history)
+        for number in range(20)
+    ]
+    for agent in agents:
+        assert [message.text for message in agent.messages()] == ["first", "one"]
+        agent.chat("second").raise_for_status()
+        assert len(agent.messages()) == 4
+
+
+def test_a_stopped_system_lets_go_of_the_file(path: Path) -> None:
+    for number in range(2):
+        with alloy.AgentSystem(store=f"sqlite:///{path}") as system:
+            system.spawn("ada", provider=ScriptedProvider("hi")).chat(f"{number}").raise_for_status()
+    with SqliteStore(path) as store:
+        assert store.agents()
+
+
+def test_a_second_system_on_one_file_is_refused(system: alloy.AgentSystem, path: Path) -> None:
+    with pytest.raises(alloy.FencedError, match="takeover=True"):
+        alloy.AgentSystem(store=f"sqlite:///{path}")
