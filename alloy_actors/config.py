@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any, TypeVar
@@ -163,6 +164,19 @@ def check_name(where: str, option: str, name: object) -> None:
         raise ConfigError(msg)
 
 
+def check_seconds(where: str, timeout: object) -> None:
+    """Refuse what is no length of time; None is no limit.
+
+    Raises:
+        ConfigError: Not a number of seconds above 0.
+    """
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        msg = f"{where}: timeout must be a number of seconds above 0, or None, got {timeout!r}"
+        raise ConfigError(msg)
+
+
 def check_callback(where: str, **callbacks: object) -> None:
     """Refuse callbacks that cannot be called; None is no callback.
 
@@ -187,8 +201,13 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         msg = f"{where}: tools={tools!r} must be a list of tools made with @alloy.tool"
         raise ConfigError(msg)
     given["tools"] = tuple(toolbox(tools).values())
-    if isinstance(given.get("messages"), list):
-        given["messages"] = tuple(given["messages"])
+    messages = given.get("messages", ())
+    if not isinstance(messages, list | tuple) or not all(isinstance(item, Message) for item in messages):
+        msg = f"{where}: messages must be a list of alloy.Message(role, content)"
+        raise ConfigError(msg)
+    given["messages"] = tuple(messages)
+    if isinstance(given.get("working_directory"), os.PathLike):
+        given["working_directory"] = os.fspath(given["working_directory"])
 
 
 def _explain(error: ValidationError, where: str) -> str:

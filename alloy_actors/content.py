@@ -70,7 +70,13 @@ class ImageBlock:
 
 
 ContentBlock: TypeAlias = TextBlock | ThinkingBlock | ToolCall | ToolResult | ImageBlock
-_BLOCKS = (TextBlock, ThinkingBlock, ToolCall, ToolResult, ImageBlock)  # isinstance is far quicker than with a union
+_BLOCKS = (
+    TextBlock,
+    ThinkingBlock,
+    ToolCall,
+    ToolResult,
+    ImageBlock,
+)  # isinstance is far quicker than with a union
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ class Conversation:
             case Seeded():
                 self.messages = list(record.messages)
                 self.usage = record.usage
+                self._open = self.messages[-1].tool_calls if self.messages else ()
             case WasReset():
                 self.messages.clear()
             case _:

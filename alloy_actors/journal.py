@@ -154,8 +154,11 @@ class Store(Protocol):
     def load(self, agent_id: str) -> Sequence[Record]:
         """All records of the agent, oldest first; empty for an unknown one."""
 
-    def retire(self, agent_id: str) -> None:
-        """The agent was stopped: a store that does not outlive the process forgets it, others keep it."""
+    def retire(self, agent_id: str, token: int) -> None:
+        """The agent was stopped: a store that does not outlive the process forgets it, others keep it.
+
+        Nothing happens when `token` is not the newest: another incarnation has the log.
+        """
 
     def delete(self, agent_id: str) -> None:
         """Forget the agent's records and refuse all tokens given so far."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from alloy_actors.content import TextBlock, ThinkingBlock, ToolResult
 from alloy_actors.deadline import Deadline
-from alloy_actors.errors import AlloyError, CrashError, MalformedReplyError, ProviderError
+from alloy_actors.errors import AlloyError, CrashError, FencedError, MalformedReplyError, ProviderError
 from alloy_actors.errors import CancelledError as RunCancelledError
 from alloy_actors.errors import TimeoutError as RunTimeoutError
 from alloy_actors.events import (
@@ -82,6 +82,7 @@ class Run:
         why_cancelled: Read when the run's task is cancelled; goes into the history.
         abandoned: Set before the task is cancelled when its agent is gone: the run then just ends, and whoever
             restores the conversation closes it.
+        leaving: The run is at its door: there is nothing left to cancel.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Run:
         self.conversation = conversation
         self.why_cancelled = "the request was cancelled"
         self.abandoned = False
+        self.leaving = False
         self._journal = journal
         self._runner = runner
         self._tools: dict[str, Tool] = {tool.name: tool for tool in spec.config.tools}
@@ -116,7 +118,9 @@ class Run:
         try:
             async with asyncio.timeout(self._deadline.remaining()):
                 status, error = await self._turns()
-        except (ProviderError, CrashError) as failure:
+        except FencedError:
+            raise
+        except AlloyError as failure:  # the provider's, or the store's
             status, error = "error", failure
         except TimeoutError:
             limit = self.spec.config.timeout
@@ -175,23 +179,27 @@ class Run:
     async def _complete(self, request: ModelRequest) -> ModelReply:
         """The reply; what a provider raises beside its errors is a bug of the provider, and a value for the run."""
         spec = self.spec
+        name = type(spec.provider).__name__
         try:
-            return await complete_with_retry(
+            reply: object = await complete_with_retry(
                 spec.provider,
                 request,
                 self._on_deltas if spec.on_events is not None else None,
                 max_retries=spec.config.max_retries,
                 backoff=spec.config.retry_backoff,
             )
-        except ProviderError:
+        except (ProviderError, asyncio.CancelledError, GeneratorExit):
             raise
-        except Exception as bug:
-            name = type(spec.provider).__name__
+        except BaseException as bug:  # also SystemExit, which would end the loop for everyone
             log.error(
                 "provider_crashed", provider=name, agent=spec.agent, request_id=spec.request_id, **traced(bug)
             )
             msg = f"provider {name} raised {type(bug).__name__}: {bug}"
             raise CrashError(msg) from bug
+        if not isinstance(reply, ModelReply):
+            msg = f"{name}.complete() must return a ModelReply, got {type(reply).__name__}"
+            raise CrashError(msg)
+        return reply
 
     async def _act_on(self, reply: ModelReply) -> tuple[Status, AlloyError | None] | None:
         """What the stop reason asks for; None goes on with another turn."""
@@ -287,11 +295,21 @@ class Run:
 
     async def _leave(self, status: Status, error: AlloyError | None, why: str) -> Result:
         """The one door: open calls answered, partial text kept and marked, one `RunFinished`, one result."""
+        self.leaving = True
         request_id = self.spec.request_id
         partial = "".join(self._partial)
         closing = self.conversation.closing(request_id, why or "the model returned an empty answer", partial)
         ended = RunEnded(request_id, status)
-        await self._record(*((closing, ended) if closing is not None else (ended,)))
+        last: tuple[Record, ...] = (closing, ended) if closing is not None else (ended,)
+        try:
+            await self._record(*last)
+        except FencedError:
+            raise
+        except (
+            AlloyError
+        ) as failure:  # the store failed: the caller is told, and a restart closes the log again
+            status, error = "error", error or failure
+            self.conversation.replay(last)
         reply = self._reply
         result = Result(
             request_id=request_id,

@@ -6,6 +6,7 @@ everything else at once. When it crashes, the next incarnation reads the journal
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,17 @@ from pykka import ActorDeadError
 from alloy_actors.actors import messages as msg
 from alloy_actors.actors.book import Control
 from alloy_actors.actors.entry import Health, RunHandle
-from alloy_actors.actors.guard import CHAIN
+from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.conversation import Conversation
-from alloy_actors.errors import AlloyError, BusyError, CrashError, FencedError
+from alloy_actors.errors import BusyError, CrashError, FencedError
 from alloy_actors.journal import ModelChanged, RunEnded, Seeded
 from alloy_actors.logs import log, traced
 from alloy_actors.result import Result
 from alloy_actors.session import Session
 from alloy_actors.turn import Run, RunSpec
 from supervisors.reasons import Crash
-from supervisors.runtime import PooledActor
+from supervisors.runtime import PooledActor, stop_self
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -49,6 +50,8 @@ class AgentActor(PooledActor):
         self._request: Request | None = None  # whose run is on
 
     def on_start(self) -> None:
+        # A stop that comes before the conversation is restored must find this actor.
+        self._entry.last_ref = self.actor_ref
         # Nothing slow here: a supervisor waits for it. Nobody else knows the actor yet, so this is the first message.
         self.actor_ref.tell(msg.RESTORE)
 
@@ -59,7 +62,10 @@ class AgentActor(PooledActor):
             case msg.RunDone():
                 self._run_done(message)
             case msg.RunCrashed():
-                raise message.bug
+                if isinstance(message.bug, Exception):
+                    raise message.bug
+                text = f"the run ended with {type(message.bug).__name__}"
+                raise CrashError(text) from message.bug
             case msg.Restore():
                 self._restore()
             case msg.GetMessages():
@@ -92,6 +98,9 @@ class AgentActor(PooledActor):
 
     def _restore(self) -> None:
         entry = self._entry
+        if entry.stop_requested:
+            stop_self()
+            return
         if entry.run is not None:  # of an incarnation that could not say goodbye
             entry.run.abandon()
             entry.run = None
@@ -127,10 +136,10 @@ class AgentActor(PooledActor):
         )
 
         def told(failure: Exception | None) -> None:
-            if failure is None:
-                entry.book.finish(request_id, result)
-            else:
+            if failure is not None:
                 log.error("append_failed", agent=entry.name, **traced(failure))
+            if not isinstance(failure, FencedError):  # then a newer incarnation tells
+                entry.book.finish(request_id, result)
 
         journal.store.append(journal.agent_id, journal.token, records, told)
 
@@ -156,9 +165,10 @@ class AgentActor(PooledActor):
         )
         run = Run(spec, self._conversation.fork(), self._journal, entry.runner)
         context = request.context
-        context.run(CHAIN.set, (*request.chain, entry))
+        context.run(CHAIN.set, (*request.chain, Link(entry, request)))
         handle = RunHandle(request.id, run)
-        handle.task = loop_thread().start(partial(_carry, run, entry, self.actor_ref), context)
+        carry = partial(_carry, run, handle, entry, self.actor_ref)
+        handle.task = loop_thread().start(carry, context, may_cancel=handle.may_cancel)
         entry.run = handle
         entry.book.began(request, handle.cancel)
 
@@ -229,23 +239,28 @@ class AgentActor(PooledActor):
             self.actor_ref.tell(msg.RunCrashed("", error))
 
 
-async def _carry(run: Run, entry: AgentEntry, actor: ActorRef[AgentActor]) -> None:
+async def _carry(run: Run, handle: RunHandle, entry: AgentEntry, actor: ActorRef[AgentActor]) -> None:
     """A run and what becomes of it. Holds no actor, only its ref, so that a dead one is let go."""
     request_id = run.spec.request_id
     try:
         result = await run.execute()
+    except asyncio.CancelledError:
+        handle.ended = True
+        raise
     except FencedError:
-        return  # a newer incarnation has the conversation, and closes it
-    except AlloyError as failure:
-        bug: Exception = failure
-    except Exception as error:
-        bug = error
+        failed: BaseException | None = None  # a newer incarnation has the conversation, and closes it
+    except BaseException as bug:
+        failed = bug
+        _tell(actor, msg.RunCrashed(request_id, bug))
     else:
         # In this order: who has the result finds it in messages() as well.
         _tell(actor, msg.RunDone(request_id, run.conversation))
         entry.book.finish(request_id, result)
         return
-    _tell(actor, msg.RunCrashed(request_id, bug))
+    handle.ended = True
+    if entry.condition == "stopped":  # no incarnation will come to close it
+        error = CrashError("the run failed while its agent was being stopped")
+        entry.book.finish(request_id, entry.outcome(request_id, "error", error, cause=failed))
 
 
 def _tell(actor: ActorRef[AgentActor], message: msg.RunDone | msg.RunCrashed) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from alloy_actors.actors.system import default_system
 
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 class Agent:
     """A supervised actor that owns a conversation. There are no instances: `start` returns a handle."""
+
+    def __new__(cls, *_args: object, **_options: object) -> NoReturn:
+        """Say what to call instead."""
+        message = (
+            "Agent has no instances: Agent.start(provider=..., tools=[...]) starts one and returns its handle"
+        )
+        raise TypeError(message)
 
     @staticmethod
     def start(name: str | None = None, **options: Any) -> AgentRef:

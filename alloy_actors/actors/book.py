@@ -13,14 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AgentDownError, ConfigError, QueueFullError
 from alloy_actors.journal import Accepted, Journal, Record, Seeded, Withdrawn
 from alloy_actors.logs import log, traced
+from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
     import contextvars
 
-    from alloy_actors.actors.entry import AgentEntry
+    from alloy_actors.actors.guard import Link
     from alloy_actors.content import Message, Usage
     from alloy_actors.journal import Store
     from alloy_actors.result import Result
@@ -56,7 +58,7 @@ class Request:
         request_id: str,
         message: Message,
         context: contextvars.Context,
-        chain: tuple[AgentEntry, ...],
+        chain: tuple[Link, ...],
         on_events: OnEvents | None,
     ) -> None:
         self.id = request_id
@@ -67,7 +69,7 @@ class Request:
         self.state: Literal["recording", "queued", "running", "finished"] = "recording"
         self.result: Result | None = None
         self.finished_at = 0.0
-        self.acknowledged: threading.Event | None = None
+        self.acknowledged: PooledFuture[None] | None = None  # of a store that answers on a thread of its own
         self.refused: Exception | None = None  # by the store
         self.cancel: Callable[[str], None] | None = None  # how to cancel the run, once there is one
         self.why_cancelled: str | None = None  # asked for before there was a run
@@ -129,7 +131,16 @@ class RequestBook:
 
     def seed(self, messages: tuple[Message, ...], usage: Usage) -> None:
         """Begin the log with a conversation; before the first request, and only where there is no log yet."""
-        self._append((Seeded(messages, usage),), _log_failure)
+        conversation = Conversation()
+        seeded = Seeded(messages, usage)
+        conversation.apply(seeded)
+        closing = conversation.closing("", "the earlier conversation broke off here")
+        self._append((seeded,) if closing is None else (seeded, closing), _log_failure)
+
+    def retire(self) -> None:
+        """The agent is gone for good; see `Store.retire`."""
+        if self._journal is not None:
+            self._store.retire(self.agent_id, self._journal.token)
 
     def begin_incarnation(self) -> Journal:
         """A journal for a new incarnation; the ones before it can write no more."""
@@ -139,7 +150,7 @@ class RequestBook:
             return self._journal
 
     def accept(self, request: Request) -> Request:
-        """Record a request and queue it; returns when it is recorded.
+        """Take a request in; it is accepted when `recorded` has returned.
 
         Returns:
             The request itself, or the earlier one with the same id.
@@ -166,13 +177,24 @@ class RequestBook:
                 (Accepted(request.id, request.message),), lambda error: self._recorded(request, error)
             )
             if request.state == "recording" and request.refused is None:
-                request.acknowledged = threading.Event()  # the store answers on a thread of its own
-        if request.acknowledged is not None:
-            request.acknowledged.wait()
-        if request.refused is not None:
-            raise request.refused
-        self._wake()
+                request.acknowledged = PooledFuture()
         return request
+
+    def recorded(self, request: Request) -> None:
+        """Wait until the store has the request, and let the agent know of it.
+
+        Raises:
+            AlloyError: The store could not take it.
+        """
+        if request.acknowledged is not None:
+            request.acknowledged.get()
+        self._after_recording(request)
+
+    async def arecorded(self, request: Request) -> None:
+        """`recorded` for coroutines."""
+        if request.acknowledged is not None:
+            await request.acknowledged
+        self._after_recording(request)
 
     def control(self, control: Control) -> None:
         """Queue something behind the requests accepted so far.
@@ -245,7 +267,10 @@ class RequestBook:
         """
         with self._lock:
             request = self._running if request_id is None else self._open.get(request_id)
-            if request is None:
+        if request is not None and request.acknowledged is not None:
+            request.acknowledged.get()  # a store that is about to answer: then it is queued, or refused
+        with self._lock:
+            if request is None or request.id not in self._open:
                 return False
             if request is self._running:
                 request.why_cancelled = why
@@ -349,8 +374,14 @@ class RequestBook:
             elif request.state == "recording" and request.id in self._open:
                 request.state = "queued"
                 self._queue.append(request)
-            if request.acknowledged is not None:
-                request.acknowledged.set()
+            acknowledged = request.acknowledged
+        if acknowledged is not None:
+            acknowledged.set()
+
+    def _after_recording(self, request: Request) -> None:
+        if request.refused is not None:
+            raise request.refused
+        self._wake()
 
     def _take_settled(self) -> list[Callable[[], object]]:
         if self._open or self._telling or not self._settled:
@@ -365,8 +396,10 @@ class RequestBook:
         request.result = result
         request.finished_at = time.monotonic()
         callbacks, request._callbacks = request._callbacks, []  # noqa: SLF001
-        # A kept result must not keep the caller's context or its listener alive.
+        # A kept result must not keep the caller's context, its listener, or the frames of what went wrong alive.
         request.context = request.on_events = request.cancel = None
+        request.chain = ()
+        _forget_frames(result.error)
         self._finished[request.id] = request
         self._prune()
         return callbacks
@@ -386,6 +419,13 @@ def _tell(callbacks: list[OnResult], result: Result) -> None:
             callback(result)
         except Exception as error:
             log.error("result_callback_failed", request_id=result.request_id, **traced(error))
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """What went wrong was logged; its frames hold local variables, which may be large."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _log_failure(error: Exception | None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
 from pykka import Timeout
 
+from alloy_actors.actors.guard import CHAIN
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.logs import log, traced
 from supervisors.runtime import PooledActor
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from alloy_actors.result import Result
 
+_here = threading.local()
+
 
 class CallbackActor(PooledActor):
     """Calls what it is told, one at a time; a callback that raises is logged and harms nothing."""
@@ -27,7 +31,11 @@ class CallbackActor(PooledActor):
     dispatcher = "callbacks"
 
     def on_receive(self, message: tuple[Callable[[Any], object], Any]) -> None:
-        call(*message)
+        _here.actor = self.actor_ref
+        try:
+            call(*message)
+        finally:
+            _here.actor = None
 
 
 class Callbacks:
@@ -36,69 +44,92 @@ class Callbacks:
     `submit` may be called from any thread and never blocks.
     """
 
-    __slots__ = ("_ending", "_ref")
+    __slots__ = ("_closed", "_ending", "_ref")
 
     _starting = threading.Lock()  # shared: an agent's actor is started once
 
     def __init__(self) -> None:
         self._ref: ActorRef[CallbackActor] | None = None
-        self._ending: Future[bool] | None = None
+        self._ending: tuple[ActorRef[CallbackActor], Future[bool]] | None = None
+        self._closed = False
 
     def submit(self, callback: Callable[[Any], object], value: object) -> None:
         """Call `callback(value)` after the callbacks submitted before."""
         with self._starting:
             ref = self._ref
             if ref is None or not ref.is_alive():
-                ref = self._ref = CallbackActor.start()
+                ref = CallbackActor.start()
+                self._ref = None if self._closed else ref
         ref.tell((callback, value))
+        if self._closed:
+            ref.stop(block=False)  # started for this late one alone
 
     def close(self) -> None:
         """End the actor once the callbacks submitted so far have been called; returns at once."""
         with self._starting:
+            self._closed = True
             ref, self._ref = self._ref, None
             if ref is not None:
-                self._ending = ref.stop(block=False)
+                self._ending = (ref, ref.stop(block=False))
 
     def drained(self, timeout: float) -> bool:
-        """Wait, after `close`, until all callbacks have been called; False when `timeout` seconds were not enough."""
-        ending = self._ending
+        """Wait, after `close`, until all callbacks have been called; False when `timeout` seconds were not enough.
+
+        Inside one of these callbacks there is nothing to wait for: it would be itself.
+        """
+        if self._ending is None:
+            return True
+        ref, ended = self._ending
+        if getattr(_here, "actor", None) is ref:
+            return True
         try:
-            return ending is None or ending.get(timeout=timeout) is not None
+            ended.get(timeout=timeout)
         except Timeout:
             return False
+        return True
 
 
 def deliver_to(
     on_result: Callable[[Result], object], callbacks: Callbacks, loop: asyncio.AbstractEventLoop | None
 ) -> Callable[[Result], None]:
-    """How a result reaches the callback given to `send_message`.
+    """How a result reaches the callback given to `send_message`, in the context of that call.
 
     Args:
         on_result: A plain function runs on the callback pool; an async one on `loop`.
         callbacks: The agent's.
         loop: The loop that called `send_message`; None (or a loop that is closed by then) is the runtime's.
     """
+    context = contextvars.copy_context()
+    context.run(CHAIN.set, ())  # nobody waits for a callback
     if not inspect.iscoroutinefunction(on_result):
-        return lambda result: callbacks.submit(on_result, result)
+        plain = on_result
+
+        def in_context(result: Result) -> object:
+            return context.copy().run(plain, result)
+
+        in_context.__qualname__ = _name_of(on_result)
+        return lambda result: callbacks.submit(in_context, result)
 
     async def run(result: Result) -> None:
         try:
             await on_result(result)
-        except Exception as error:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # also SystemExit, which would end the loop for everyone
             log.error("callback_failed", callback=_name_of(on_result), **traced(error))
 
     def deliver(result: Result) -> None:
         target = loop if loop is not None and not loop.is_closed() else loop_thread().loop
-        asyncio.run_coroutine_threadsafe(run(result), target)
+        context.copy().run(asyncio.run_coroutine_threadsafe, run(result), target)
 
     return deliver
 
 
 def call(callback: Callable[[Any], object], value: object) -> None:
-    """Call a user's callback; what it raises is logged."""
+    """Call a user's callback; what it raises, also SystemExit, is logged."""
     try:
         callback(value)
-    except Exception as error:
+    except BaseException as error:
         log.error("callback_failed", callback=_name_of(callback), **traced(error))
 
 

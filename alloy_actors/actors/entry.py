@@ -18,12 +18,12 @@ import pykka
 from pykka import ActorDeadError
 
 from alloy_actors.actors.book import RequestBook
-from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.actors.loop_thread import loop_lag
 from alloy_actors.actors.messages import WAKE
 from alloy_actors.content import NO_USAGE, Usage
 from alloy_actors.errors import AgentDownError, AlloyError, CancelledError, CrashError
 from alloy_actors.result import Result, Status
-from supervisors.reasons import Crash
+from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
@@ -84,18 +84,23 @@ class Health:
 class RunHandle:
     """A run that is on, as seen from other threads."""
 
-    __slots__ = ("_run", "request_id", "task")
+    __slots__ = ("_run", "ended", "request_id", "task")
 
     def __init__(self, request_id: str, run: Run) -> None:
         self.request_id = request_id
         self._run = run
+        self.ended = False  # there will be no result from it
         self.task: Task | None = None  # set by the one who starts it, before anyone else sees the handle
 
     def cancel(self, why: str) -> None:
-        """End the run by its door, with status "cancelled"."""
+        """End the run by its door, with status "cancelled"; nothing happens when it is there already."""
         self._run.why_cancelled = why
         if self.task is not None:
             self.task.cancel()
+
+    def may_cancel(self) -> bool:
+        """For the loop: whether there is something left to cancel."""
+        return not self._run.leaving
 
     def abandon(self) -> None:
         """End the run without its door: its agent's actor is gone, and the next one closes the conversation."""
@@ -109,9 +114,11 @@ class AgentEntry:
 
     __slots__ = (
         "_lock",
+        "_on_buried",
         "_waiting",
         "agent_id",
         "book",
+        "buried",
         "callbacks",
         "came_up_at",
         "condition",
@@ -126,6 +133,7 @@ class AgentEntry:
         "restarts",
         "run",
         "runner",
+        "stop_requested",
         "store",
     )
 
@@ -159,6 +167,9 @@ class AgentEntry:
         self.pid = os.getpid()
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], None]] = []
+        self._on_buried: list[Callable[[], object]] = []
+        self.buried = False
+        self.stop_requested = False  # an actor that comes up nevertheless ends at once
 
     def wake(self) -> None:
         """Tell the actor that its book may hold something; one that comes up reads the book anyway."""
@@ -202,6 +213,23 @@ class AgentEntry:
             case _:
                 self._stopped(exit_.reason)
 
+    def never_started(self, why: str) -> None:
+        """Its supervisor would not start it."""
+        self._stopped(Shutdown(why))
+
+    def await_stopped(self, deadline: Deadline) -> bool:
+        """Wait until its supervisor says that the actor has ended for good."""
+        while True:
+            changed: PooledFuture[None] = PooledFuture()
+            with self._lock:
+                if self.condition == "stopped":
+                    return True
+                self._waiting.append(changed.set)
+            try:
+                changed.get(timeout=deadline.remaining())
+            except pykka.Timeout:
+                return False
+
     def await_end(self, deadline: Deadline) -> bool:
         """Wait until a stopped agent's last run has left by its door and all callbacks have been called."""
         settled: PooledFuture[None] = PooledFuture()
@@ -209,7 +237,11 @@ class AgentEntry:
         try:
             settled.get(timeout=deadline.remaining())
         except pykka.Timeout:
-            return False
+            # A provider or a tool that will not be cancelled: whoever waits is told, whatever it does later.
+            error = CancelledError("the agent was stopped; its run did not end in time")
+            self.book.close(
+                self.book.why_closed() or "", lambda request: self.outcome(request.id, "cancelled", error)
+            )
         return self.callbacks.drained(deadline.remaining())
 
     def _restarting(self, reason: ExitReason) -> None:
@@ -236,7 +268,8 @@ class AgentEntry:
         orderly = reason.ok
 
         def outcome(request: Request) -> Result | None:
-            if orderly and request.state == "running":
+            run = self.run
+            if orderly and request.state == "running" and run is not None and not run.ended:
                 return None
             error = CancelledError("the agent was stopped") if orderly else CrashError("the agent ended")
             return self.outcome(
@@ -250,7 +283,20 @@ class AgentEntry:
     def _bury(self) -> None:
         """Everyone was told; nothing of the agent is needed any more."""
         self.callbacks.close()
-        self.store.retire(self.agent_id)
+        self.book.retire()
+        with self._lock:
+            buried, self._on_buried = self._on_buried, []
+            self.buried = True
+        for function in buried:
+            function()
+
+    def when_buried(self, function: Callable[[], object]) -> None:
+        """Call `function` when the agent has ended for good and everyone was told: now, if so."""
+        with self._lock:
+            if not self.buried:
+                self._on_buried.append(function)
+                return
+        function()
 
     def outcome(
         self,
@@ -285,7 +331,7 @@ class AgentEntry:
             pending_count=self.book.pending(),
             max_pending=self.config.max_pending,
             restarts=self.restarts,
-            loop_lag=loop_thread().lag,
+            loop_lag=loop_lag(),
         )
 
     def health_while_away(self) -> Health:

@@ -59,13 +59,24 @@ class LoopThread:
         """Whether the caller runs on the loop's thread."""
         return threading.get_ident() == self.thread.ident
 
-    def start(self, make: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context) -> Task:
+    def start(
+        self,
+        make: Callable[[], Coroutine[Any, Any, None]],
+        context: contextvars.Context,
+        *,
+        may_cancel: Callable[[], bool] = lambda: True,
+    ) -> Task:
         """Run a coroutine as a task in `context`; may be called from any thread, and returns at once.
+
+        Args:
+            make: Called on the loop.
+            context: For the task.
+            may_cancel: Asked on the loop when the task is about to be cancelled.
 
         Raises:
             AgentDownError: The loop has been shut down.
         """
-        task = Task(self)
+        task = Task(self, may_cancel)
 
         def begin() -> None:
             task.begin(self.loop.create_task(make(), context=context))
@@ -105,11 +116,14 @@ class LoopThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_forever()
-        finally:
-            self._watch.stop()
-            self._finish()
+        while not self._closing:
+            try:
+                self.loop.run_forever()
+            except BaseException as error:
+                # SystemExit and KeyboardInterrupt leave a loop whoever raised them; they may end a run, not all runs.
+                log.error("loop_interrupted", **traced(error))
+        self._watch.stop()
+        self._finish()
 
     def _finish(self) -> None:
         loop = self.loop
@@ -134,10 +148,11 @@ class LoopThread:
 class Task:
     """A handle on a task of the loop; `cancel` works from any thread, also before the task began."""
 
-    __slots__ = ("_cancelled", "_owner", "_task")
+    __slots__ = ("_cancelled", "_may_cancel", "_owner", "_task")
 
-    def __init__(self, owner: LoopThread) -> None:
+    def __init__(self, owner: LoopThread, may_cancel: Callable[[], bool]) -> None:
         self._owner = owner
+        self._may_cancel = may_cancel
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
 
@@ -147,7 +162,7 @@ class Task:
         self._owner.entered()
         task.add_done_callback(self._done)
         if self._cancelled:
-            self._owner.loop.call_soon(task.cancel)
+            self._owner.loop.call_soon(self._cancel_now)
 
     def cancel(self) -> None:
         """Cancel the task soon; harmless when it has ended."""
@@ -158,7 +173,11 @@ class Task:
         self._cancelled = True
         if self._task is not None:
             # Not at once: a task that has not begun must run up to its first await, to leave by its own door.
-            self._owner.loop.call_soon(self._task.cancel)
+            self._owner.loop.call_soon(self._cancel_now)
+
+    def _cancel_now(self) -> None:
+        if self._task is not None and self._may_cancel():
+            self._task.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._task = None
@@ -262,6 +281,12 @@ def loop_thread() -> LoopThread:
         if _current is None:
             _current = LoopThread()
         return _current
+
+
+def loop_lag() -> float:
+    """Seconds by which the loop is late; 0.0 when it is at ease, or there is none."""
+    current = _current
+    return current.lag if current is not None else 0.0
 
 
 def on_loop_thread() -> bool:

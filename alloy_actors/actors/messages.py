@@ -33,7 +33,7 @@ class RunCrashed:
     """A bug ended a run."""
 
     request_id: str
-    bug: Exception
+    bug: BaseException
 
 
 @dataclass(frozen=True, slots=True)

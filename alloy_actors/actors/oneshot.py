@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import queue
+import threading
 import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,11 @@ from alloy_actors.actors.blocking import blocking_region
 from alloy_actors.actors.guard import check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.actors.system import default_system
+from alloy_actors.actors.system import default_system, when_loop_has_ended
 from alloy_actors.config import RunConfig, check_callback, check_text, make_config
 from alloy_actors.content import user
 from alloy_actors.conversation import Conversation
-from alloy_actors.errors import ConfigError, CrashError
+from alloy_actors.errors import CancelledError, ConfigError, CrashError
 from alloy_actors.journal import Journal, Seeded
 from alloy_actors.logs import log, traced
 from alloy_actors.result import Result
@@ -43,7 +45,7 @@ def run(message: str | None, **options: Any) -> Result:
         ConfigError: An option is unknown or wrong.
         WouldDeadlock: On a loop thread; use `arun`.
     """
-    check_blocking("run", "arun")
+    check_blocking("run", "arun()")
     future: PooledFuture[Result] = PooledFuture()
     once = _OneShot("run", message, options, None)
     once.start(future.set)
@@ -75,7 +77,7 @@ def stream(
     **options: Any,
 ) -> Result:
     """`run` that calls `on_chunk(text)` and `on_event(event)` on this thread as the answer arrives."""
-    check_blocking("stream", "astream")
+    check_blocking("stream", "astream()")
     check_callback("stream", on_chunk=on_chunk, on_event=on_event)
     arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
     once = _OneShot("stream", message, options, arrived.put)
@@ -133,20 +135,43 @@ class _OneShot:
             on_events=on_events,
         )
         self._run = Run(spec, conversation, journal, default_system().runner(config.loop))
+        if message is not None and (
+            closing := conversation.closing("", "the earlier conversation broke off here")
+        ):
+            conversation.apply(closing)
         self._task: Task | None = None
 
     def start(self, on_result: Callable[[Result], object]) -> None:
+        request_id = self._run.spec.request_id
+        first = threading.Lock()
+
+        def tell(result: Result) -> None:
+            if first.acquire(blocking=False):
+                forget()
+                on_result(result)
+
+        def lost() -> None:
+            error = CancelledError("the runtime was shut down; the run did not end in time")
+            tell(Result(request_id=request_id, status="cancelled", error=error))
+
+        forget = when_loop_has_ended(lost)
+
         async def carry() -> None:
             try:
                 result = await self._run.execute()
-            except Exception as bug:
+            except (asyncio.CancelledError, GeneratorExit):
+                raise
+            except BaseException as bug:
                 log.error("run_crashed", request_id=self._run.spec.request_id, **traced(bug))
                 error = CrashError(f"the run crashed: {type(bug).__name__}: {bug}")
                 error.__cause__ = bug
                 result = Result(request_id=self._run.spec.request_id, status="error", error=error)
-            on_result(result)
+            tell(result)
 
-        self._task = loop_thread().start(carry, contextvars.copy_context())
+        run = self._run
+        self._task = loop_thread().start(
+            carry, contextvars.copy_context(), may_cancel=lambda: not run.leaving
+        )
 
     def cancel(self) -> None:
         """Harmless when the run has ended."""

@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextvars
+import os
 import queue
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pykka
 
 from alloy_actors.actors import messages as msg
-from alloy_actors.actors.asking import aask, ask, await_actor, wait_for_actor
+from alloy_actors.actors.asking import ANSWER_TIMEOUT, aask, ask, await_actor, wait_for_actor
 from alloy_actors.actors.blocking import blocking_region
 from alloy_actors.actors.book import Control, Request
 from alloy_actors.actors.callbacks import deliver_to
-from alloy_actors.actors.guard import CHAIN, check_blocking, check_waiting, in_run_of
+from alloy_actors.actors.guard import chain, check_blocking, in_run_of, waiting_for
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.config import check_callback, check_name, check_provider, check_text
+from alloy_actors.config import check_callback, check_name, check_provider, check_seconds, check_text
 from alloy_actors.content import user
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AgentDownError, BusyError, CancelledError, TimeoutError  # noqa: A004
@@ -85,18 +85,20 @@ class AgentRef:
             WouldDeadlock: On a loop thread, or inside a run that this one would wait for.
             TimeoutError: The wait is over; the request is not.
         """
-        check_blocking("chat", "achat")
-        check_waiting("chat", self._entry)
-        request = self._accept("chat", text, request_id, None)
-        return _raise_if_down(self._wait(request, timeout))
+        check_blocking("chat", "achat()")
+        check_seconds("chat", timeout)
+        with waiting_for("chat", self._entry):
+            request = self._accept("chat", text, request_id, None)
+            return _raise_if_down(self._wait(request, timeout))
 
     async def achat(
         self, text: str, *, timeout: float | None = None, request_id: str | None = None
     ) -> Result:
         """`chat` for coroutines. Cancelling the await does not cancel the request."""
-        check_waiting("achat", self._entry)
-        request = self._accept("achat", text, request_id, None)
-        return _raise_if_down(await self._await(request, timeout))
+        check_seconds("achat", timeout)
+        with waiting_for("achat", self._entry):
+            request = await self._aaccept("achat", text, request_id, None)
+            return _raise_if_down(await self._await(request, timeout))
 
     def stream_chat(
         self,
@@ -109,16 +111,20 @@ class AgentRef:
     ) -> Result:
         """`chat` that calls `on_chunk(text)` and `on_event(event)` on this thread as the answer arrives.
 
-        A callable that raises is logged and no longer called; the run goes on.
+        A callable that raises is logged and no longer called; the run goes on. With the `request_id` of a request
+        that is known already it hears the text in one piece, at the end.
         """
-        check_blocking("stream_chat", "astream_chat")
-        check_waiting("stream_chat", self._entry)
+        check_blocking("stream_chat", "astream_chat()")
         check_callback("stream_chat", on_chunk=on_chunk, on_event=on_event)
+        check_seconds("stream_chat", timeout)
+        with waiting_for("stream_chat", self._entry):
+            return self._stream(text, Listener(on_chunk, on_event), timeout, request_id)
+
+    def _stream(self, text: str, listener: Listener, timeout: float | None, request_id: str | None) -> Result:
         arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
         deadline = Deadline.after(timeout)
         request = self._accept("stream_chat", text, request_id, arrived.put)
         self._entry.book.on_finished(request, arrived.put)
-        listener = Listener(on_chunk, on_event)
         while True:
             try:
                 with blocking_region():
@@ -136,12 +142,12 @@ class AgentRef:
 
         A consumer more than 1,000 events behind gets deltas merged; nothing else is dropped.
         """
-        check_waiting("astream_chat", self._entry)
         buffer = EventBuffer()
-        request = self._accept("astream_chat", text, request_id, buffer.push)
-        self._entry.book.on_finished(request, buffer.finish)
-        async for event in buffer.read():
-            yield event
+        with waiting_for("astream_chat", self._entry):
+            request = await self._aaccept("astream_chat", text, request_id, buffer.push)
+            self._entry.book.on_finished(request, buffer.finish)
+            async for event in buffer.read():
+                yield event
 
     def send_message(
         self,
@@ -163,10 +169,8 @@ class AgentRef:
             AgentDownError: The agent is stopped or parked.
         """
         check_callback("send_message", on_result=on_result)
-        request = self._accept("send_message", text, request_id, None)
-        if on_result is not None:
-            deliver = deliver_to(on_result, self._entry.callbacks, _running_loop())
-            self._entry.book.on_finished(request, deliver)
+        request = self._accept("send_message", text, request_id, None, waits=False)
+        self._call_back(request, on_result)
         return request.id
 
     async def asend_message(
@@ -177,7 +181,10 @@ class AgentRef:
         request_id: str | None = None,
     ) -> str:
         """`send_message` for coroutines."""
-        return self.send_message(text, on_result, request_id=request_id)
+        check_callback("asend_message", on_result=on_result)
+        request = await self._aaccept("asend_message", text, request_id, None, waits=False)
+        self._call_back(request, on_result)
+        return request.id
 
     def cancel_request(self, request_id: str | None = None) -> bool:
         """Cancel a queued or running request; None is the running one.
@@ -218,12 +225,12 @@ class AgentRef:
             ConfigError: It is no provider.
         """
         check_provider(provider, "set_model")
-        self._change("set_model", "aset_model", msg.SetModel(provider), when_idle=when_idle)
+        self._change("set_model", "aset_model()", msg.SetModel(provider), when_idle=when_idle)
 
     async def aset_model(self, provider: Provider, *, when_idle: bool = False) -> None:
         """`set_model` for coroutines."""
         check_provider(provider, "aset_model")
-        await self._achange(msg.SetModel(provider), when_idle=when_idle)
+        await self._achange("aset_model", msg.SetModel(provider), when_idle=when_idle)
 
     def reset(self, *, when_idle: bool = False) -> None:
         """Forget the conversation; usage, model and tools stay.
@@ -231,15 +238,15 @@ class AgentRef:
         Raises:
             BusyError: A run is on and `when_idle` is False.
         """
-        self._change("reset", "areset", msg.Reset(), when_idle=when_idle)
+        self._change("reset", "areset()", msg.Reset(), when_idle=when_idle)
 
     async def areset(self, *, when_idle: bool = False) -> None:
         """`reset` for coroutines."""
-        await self._achange(msg.Reset(), when_idle=when_idle)
+        await self._achange("areset", msg.Reset(), when_idle=when_idle)
 
     def messages(self) -> list[Message]:
         """The conversation; during a run with the message that triggered it, without what it came to so far."""
-        return list(ask(self._entry, "messages", "amessages", msg.GetMessages()))
+        return list(ask(self._entry, "messages", "amessages()", msg.GetMessages()))
 
     async def amessages(self) -> list[Message]:
         """`messages` for coroutines."""
@@ -247,7 +254,7 @@ class AgentRef:
 
     def usage(self) -> Usage:
         """Tokens of all runs; a reset does not clear it."""
-        answer: Usage = ask(self._entry, "usage", "ausage", msg.GetUsage())
+        answer: Usage = ask(self._entry, "usage", "ausage()", msg.GetUsage())
         return answer
 
     async def ausage(self) -> Usage:
@@ -257,30 +264,33 @@ class AgentRef:
 
     def health(self) -> Health:
         """How the agent is; answers at once, also during a run, a restart, or when it is parked or stopped."""
-        check_blocking("health", "ahealth")
+        check_blocking("health", "ahealth()")
         self._entry.check_process()
-        if self._entry.condition != "up":
-            return self._entry.health_while_away()
+        ref = self._entry.ref
         try:
-            answer: Health = ask(self._entry, "health", "ahealth", msg.GetHealth())
-        except AgentDownError:
-            return self._entry.health_while_away()
-        return answer
+            if ref is not None:
+                with blocking_region():
+                    answer: Health = ref.ask(msg.GetHealth(), block=True, timeout=ANSWER_TIMEOUT)
+                return answer
+        except pykka.ActorDeadError:
+            pass
+        return self._entry.health_while_away()
 
     async def ahealth(self) -> Health:
         """`health` for coroutines."""
         self._entry.check_process()
-        if self._entry.condition != "up":
-            return self._entry.health_while_away()
+        ref = self._entry.ref
         try:
-            answer: Health = await aask(self._entry, "ahealth", msg.GetHealth())
-        except AgentDownError:
-            return self._entry.health_while_away()
-        return answer
+            if ref is not None:
+                answer: Health = await ref.ask(msg.GetHealth(), block=False)
+                return answer
+        except pykka.ActorDeadError:
+            pass
+        return self._entry.health_while_away()
 
     def export_session(self) -> Session:
         """The conversation as a value for `session=`; what a run on has come to so far is not in it."""
-        answer: Session = ask(self._entry, "export_session", "aexport_session", msg.GetSession())
+        answer: Session = ask(self._entry, "export_session", "aexport_session()", msg.GetSession())
         return answer
 
     async def aexport_session(self) -> Session:
@@ -302,7 +312,8 @@ class AgentRef:
         if in_run_of(self._entry):
             self._system.request_stop(self._entry)
             return
-        check_blocking("stop", "astop")
+        check_blocking("stop", "astop()")
+        check_seconds("stop", timeout)
         self._system.stop_agent(self._entry, timeout)
 
     async def astop(self, timeout: float | None = None) -> None:
@@ -318,7 +329,7 @@ class AgentRef:
         Raises:
             AgentDownError: The agent is stopped or parked.
         """
-        check_blocking("crash", "acrash")
+        check_blocking("crash", "acrash()")
         wait_for_actor(self._entry, "crash").tell(msg.CrashNow(reason))
 
     async def acrash(self, reason: str | None = None) -> None:
@@ -327,16 +338,46 @@ class AgentRef:
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    def _accept(self, call: str, text: str, request_id: str | None, on_events: OnEvents | None) -> Request:
+    def _accept(
+        self, call: str, text: str, request_id: str | None, on_events: OnEvents | None, *, waits: bool = True
+    ) -> Request:
+        request = self._submit(call, text, request_id, on_events, waits=waits)
+        self._entry.book.recorded(request)
+        return request
+
+    async def _aaccept(
+        self, call: str, text: str, request_id: str | None, on_events: OnEvents | None, *, waits: bool = True
+    ) -> Request:
+        request = self._submit(call, text, request_id, on_events, waits=waits)
+        await self._entry.book.arecorded(request)
+        return request
+
+    def _call_back(self, request: Request, on_result: Callable[[Result], object] | None) -> None:
+        if on_result is not None:
+            deliver = deliver_to(on_result, self._entry.callbacks, _running_loop())
+            self._entry.book.on_finished(request, deliver)
+
+    def _submit(
+        self, call: str, text: str, request_id: str | None, on_events: OnEvents | None, *, waits: bool
+    ) -> Request:
+        """Hand a request to the book.
+
+        Args:
+            call: The public name of what is being done, for errors.
+            text: What the user says.
+            request_id: Made up when None.
+            on_events: Hears the run.
+            waits: Whether the caller waits for the result: then its run is part of the chain.
+        """
         entry = self._entry
         entry.check_process()
         if request_id is not None:
             check_name(call, "request_id", request_id)
         request = Request(
-            request_id or uuid.uuid4().hex,
+            request_id or os.urandom(16).hex(),
             user(check_text(text, call)),
             contextvars.copy_context(),
-            CHAIN.get(),
+            chain() if waits else (),
             on_events,
         )
         return entry.book.accept(request)
@@ -370,9 +411,9 @@ class AgentRef:
                 raise
             self._entry.book.control(Control(message))
 
-    async def _achange(self, message: object, *, when_idle: bool) -> None:
+    async def _achange(self, call: str, message: object, *, when_idle: bool) -> None:
         try:
-            await aask(self._entry, "a call", message)
+            await aask(self._entry, call, message)
         except BusyError:
             if not when_idle:
                 raise

@@ -34,22 +34,31 @@ class Listener:
     ) -> None:
         self._on_chunk = on_chunk
         self._on_event = on_event
-        self._finished = False
+        self._last: RunFinished | None = None
+        self._heard = False
 
     def hear(self, events: Sequence[Event]) -> None:
         """Pass events on."""
         for event in events:
-            if self._on_chunk is not None and isinstance(event, TextDelta):
-                self._on_chunk = _try(self._on_chunk, event.text, "on_chunk")
+            if isinstance(event, RunFinished):
+                self._last = event  # said when the result is there for everyone
+                continue
+            if isinstance(event, TextDelta):
+                self._chunk(event.text)
             if self._on_event is not None:
                 self._on_event = _try(self._on_event, event, "on_event")
-            if isinstance(event, RunFinished):
-                self._finished = True
 
     def finish(self, result: Result) -> None:
-        """The request has its result; a run that could not say so itself still ends with `RunFinished`."""
-        if not self._finished:
-            self.hear((run_finished(result),))
+        """The request has its result; one whose run could not stream to us still says its text and its end."""
+        if not self._heard and result.text:
+            self._chunk(result.text)
+        if self._on_event is not None:
+            self._on_event = _try(self._on_event, self._last or run_finished(result), "on_event")
+
+    def _chunk(self, text: str) -> None:
+        self._heard = True
+        if self._on_chunk is not None:
+            self._on_chunk = _try(self._on_chunk, text, "on_chunk")
 
 
 def run_finished(result: Result) -> RunFinished:
@@ -66,16 +75,18 @@ class EventBuffer:
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
+        self._last: RunFinished | None = None
 
     def push(self, events: Sequence[Event]) -> None:
         """Add events; from any thread."""
         with self._lock:
             if self._ended:
-                return
+                events = ()
             for event in events:
-                if len(self._events) < BUFFERED or not self._merge(event):
+                if isinstance(event, RunFinished):
+                    self._last = event  # said when the result is there for everyone
+                elif len(self._events) < BUFFERED or not self._merge(event):
                     self._events.append(event)
-            self._ended = isinstance(self._events[-1], RunFinished) if self._events else False
             waiter, self._waiter = self._waiter, None
         if waiter is not None:
             try:
@@ -85,7 +96,10 @@ class EventBuffer:
 
     def finish(self, result: Result) -> None:
         """The request has its result; from any thread."""
-        self.push((run_finished(result),))
+        with self._lock:
+            self._events.append(self._last or run_finished(result))
+            self._ended = True
+        self.push(())
 
     async def read(self) -> AsyncGenerator[Event, None]:
         """The events up to and including `RunFinished`."""

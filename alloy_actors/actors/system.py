@@ -8,15 +8,14 @@ import itertools
 import os
 import threading
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, cast
-
-import pykka
 
 from alloy_actors.actors.agent import AgentActor
 from alloy_actors.actors.blocking import blocking_region
 from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.entry import AgentEntry
-from alloy_actors.actors.guard import CHAIN, check_blocking
+from alloy_actors.actors.guard import chain, check_blocking
 from alloy_actors.actors.loop_thread import stop_loop_thread
 from alloy_actors.actors.ref import AgentRef
 from alloy_actors.actors.tool_pool import ToolPool
@@ -31,15 +30,16 @@ from alloy_actors.tool_runner import ToolRunner
 from supervisors import Backoff, ChildSpec, DynamicSupervisor, RestartType, Supervisor
 from supervisors import run as run_supervisor
 from supervisors.daemon import before_exit
-from supervisors.errors import NotFound
+from supervisors.errors import NoProcError, SupervisorError
 from supervisors.runtime import PooledFuture, release_idle_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from types import TracebackType
 
+    import pykka
+
     from alloy_actors.journal import Store
-    from supervisors.reasons import ExitReason
     from supervisors.refs import DynamicSupervisorRef, SupervisorRef
 
 AGENT_BACKOFF = Backoff(initial=0.05, max_attempts=3, reset_after=60.0)
@@ -71,7 +71,6 @@ class AgentSystem:
     ) -> None:
         self._config = make_config(SystemConfig, options, where="AgentSystem", also=("factory", "store"))
         check_callback("AgentSystem", factory=factory)
-        check_blocking("AgentSystem", "asyncio.to_thread(AgentSystem)")
         self._store = _open_store(store)
         self._factory = factory
         self._lock = threading.Lock()
@@ -128,14 +127,20 @@ class AgentSystem:
             ConfigError: An option is unknown or wrong, or the name is taken.
             AgentDownError: The system is stopped.
         """
-        check_blocking("spawn", "aspawn")
+        check_blocking("spawn", "aspawn()")
         entry = self._admit(name, options)
-        return self._admitted(entry, self._start_child(entry).get())
+        try:
+            return self._admitted(entry, self._start_child(entry).get())
+        except SupervisorError as error:
+            raise self._refused(entry) from error
 
     async def aspawn(self, name: str | None = None, **options: Any) -> AgentRef:
         """`spawn` for coroutines."""
         entry = self._admit(name, options)
-        return self._admitted(entry, await self._start_child(entry))
+        try:
+            return self._admitted(entry, await self._start_child(entry))
+        except SupervisorError as error:
+            raise self._refused(entry) from error
 
     def agent(self, name: str) -> AgentRef:
         """The handle of the agent with this name; the system's factory makes one that is not there.
@@ -153,7 +158,18 @@ class AgentSystem:
                 "which makes agents by name"
             )
             raise AgentDownError(message)
-        return self.spawn(name, **self._factory(name))
+        options: object = self._factory(name)
+        if not isinstance(options, Mapping):
+            message = f"AgentSystem: factory({name!r}) must return the agent's options, got {type(options).__name__}"
+            raise ConfigError(message)
+        try:
+            return self.spawn(name, **options)
+        except ConfigError:
+            with self._lock:
+                entry = self._entries.get(name)
+            if entry is None:
+                raise
+            return AgentRef(entry, self)  # another thread was first
 
     def agents(self) -> list[AgentRef]:
         """The handles of all agents, oldest first."""
@@ -178,10 +194,10 @@ class AgentSystem:
         Args:
             timeout: Seconds; None is the option `stop_timeout`. Harmless when it is stopped.
         """
-        if CHAIN.get():
+        if chain():
             message = "an AgentSystem cannot be stopped from inside a run: its stop would wait for that run"
             raise WouldDeadlock(message)
-        check_blocking("stop", "astop")
+        check_blocking("stop", "astop()")
         if self._pid != os.getpid():
             return  # a forked child: the parent's agents are not ours to stop
         with self._lock:
@@ -215,13 +231,9 @@ class AgentSystem:
     def stop_agent(self, entry: AgentEntry, timeout: float | None) -> None:
         """For `AgentRef.stop`."""
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
-        ended = self.request_stop(entry)
+        self.request_stop(entry)
         with blocking_region():
-            try:
-                ended.get(timeout=deadline.remaining())
-            except NotFound:
-                pass  # it has ended by itself meanwhile
-            except pykka.Timeout:
+            if not entry.await_stopped(deadline):
                 log.warning("stop_timed_out", agent=entry.name)
             entry.await_end(deadline)
 
@@ -229,15 +241,22 @@ class AgentSystem:
         """For `AgentRef.astop`."""
         await asyncio.to_thread(self.stop_agent, entry, timeout)
 
-    def request_stop(self, entry: AgentEntry) -> PooledFuture[ExitReason | None]:
-        """Ask the agents' supervisor to end an agent; the future is done when it has."""
+    def request_stop(self, entry: AgentEntry) -> None:
+        """Ask the agents' supervisor to end an agent; returns at once."""
         entry.check_process()
+        self._forget(entry)
+        # An actor that is on its way, and that its supervisor does not know by this ref, ends when it comes up.
+        entry.stop_requested = True
+        if entry.condition != "stopped" and entry.last_ref is not None:
+            try:
+                self._agents.terminate_child(entry.last_ref, block=False)
+            except NoProcError:
+                pass  # the whole system is being stopped
+
+    def _forget(self, entry: AgentEntry) -> None:
         with self._lock:
             if self._entries.get(entry.name) is entry:
                 del self._entries[entry.name]
-        assert entry.last_ref is not None
-        ended: PooledFuture[ExitReason | None] = self._agents.terminate_child(entry.last_ref, block=False)
-        return ended
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -248,21 +267,29 @@ class AgentSystem:
     def _admit(self, name: str | None, options: Mapping[str, Any]) -> AgentEntry:
         """Check the options and reserve the name."""
         given = dict(options)
+        if name is not None:
+            check_name("spawn", "name", name)
         session = given.pop("session", None)
         if session is not None:
             _take_session(session, given)
         config = make_config(AgentConfig, given, where="spawn", also=("name", "session"))
-        if name is not None:
-            check_name("spawn", "name", name)
         agent_id = session.id if session is not None else uuid.uuid4().hex
         name = name or f"agent-{agent_id[:8]}"
         entry = AgentEntry(name, agent_id, config, self._store, self.runner(config.loop), Callbacks())
         with self._lock:
             self._check_running()
+            if session is not None and any(other.agent_id == agent_id for other in self._entries.values()):
+                message = (
+                    f"spawn: the agent whose session this is (id {agent_id!r}) is alive: stop() it first, "
+                    "or pass messages=session.messages for a new agent with the same history"
+                )
+                raise ConfigError(message)
             if name in self._entries:
                 message = f"spawn: an agent named {name!r} exists already in this system: agent({name!r}) is its handle"
                 raise ConfigError(message)
             self._entries[name] = entry
+        if session is not None:
+            entry.created_at = session.created_at
         if config.messages or config.usage != NO_USAGE:
             entry.book.seed(config.messages, config.usage)
         return entry
@@ -283,6 +310,13 @@ class AgentSystem:
         if entry.last_ref is None:
             entry.last_ref = ref
         return AgentRef(entry, self)
+
+    def _refused(self, entry: AgentEntry) -> AgentDownError:
+        """The tree would not start the agent: it is being stopped."""
+        self._forget(entry)
+        message = f"agent {entry.name!r} was not started: this AgentSystem is being stopped"
+        entry.never_started(message)
+        return AgentDownError(message)
 
     def _check_running(self) -> None:
         if self._pid != os.getpid():
@@ -329,6 +363,15 @@ def _take_session(session: object, given: dict[str, Any]) -> None:
     given["usage"] = session.usage
 
 
+_after_loop: set[Callable[[], None]] = set()
+
+
+def when_loop_has_ended(hook: Callable[[], None]) -> Callable[[], None]:
+    """Call `hook` if `shutdown` ends the loop before the returned function was called."""
+    _after_loop.add(hook)
+    return lambda: _after_loop.discard(hook)
+
+
 @functools.cache
 def _stop_all_before_exit() -> None:
     """A process that ends without `stop` still tells those who wait; see `supervisors.daemon.before_exit`."""
@@ -360,7 +403,7 @@ def shutdown(timeout: float = 5.0) -> None:
         WouldDeadlock: On a loop thread or inside a run.
     """
     global _default
-    if CHAIN.get():
+    if chain():
         message = "shutdown() cannot be called from inside a run: it would wait for that run"
         raise WouldDeadlock(message)
     check_blocking("shutdown", "asyncio.to_thread(alloy.shutdown)")
@@ -370,4 +413,6 @@ def shutdown(timeout: float = 5.0) -> None:
     for system in list(_systems):
         system.stop(deadline.remaining())
     stop_loop_thread(deadline.remaining())
+    for hook in list(_after_loop):
+        hook()
     release_idle_threads(deadline.remaining())

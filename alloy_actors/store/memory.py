@@ -62,8 +62,10 @@ class MemoryStore:
         with self._lock:
             self._logs.pop(agent_id, None)
 
-    def retire(self, agent_id: str) -> None:
-        self.delete(agent_id)
+    def retire(self, agent_id: str, token: int) -> None:
+        with self._lock:
+            if self._refusal(agent_id, token) is None:
+                del self._logs[agent_id]
 
     def agents(self) -> list[str]:
         with self._lock:

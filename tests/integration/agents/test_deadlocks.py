@@ -88,6 +88,7 @@ def test_a_tool_may_stop_its_own_agent(system: alloy.AgentSystem) -> None:
 
     agent = system.spawn("a", provider=ScriptedProvider([tool_call("stop"), hang()]), tools=[stop])
     assert agent.chat("go", timeout=WAIT).status == "cancelled"
+    agent.stop()  # waits for what the tool has asked for
     assert agent.health().status == "stopped"
 
 

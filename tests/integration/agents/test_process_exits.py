@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+import threading
 import time
 
 import pytest
@@ -35,33 +37,37 @@ class Child:
 
     def __init__(self, body: str) -> None:
         script = HEAD + textwrap.dedent(body)
+        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  (end() closes it)
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error::ResourceWarning", "-c", script],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
+        self._watchdog = threading.Timer(LIMIT, self._process.kill)
+        self._watchdog.start()
 
     def wait_until_ready(self) -> None:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        if line.strip() != "READY":
-            self._process.kill()
-            raise AssertionError(f"{line!r}: {self._process.communicate()[1]}")
+        assert line.strip() == "READY", (line, self.end())
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
     def end(self) -> tuple[int, str, str, float]:
-        """Exit code, stdout, stderr, and the seconds it took from now."""
+        """Exit code (that of SIGKILL when it did not end by itself), stdout, stderr, and the seconds it took."""
         began = time.monotonic()
-        try:
-            out, err = self._process.communicate(timeout=LIMIT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            out, err = self._process.communicate()
-            raise AssertionError(f"the process did not end; it said: {out}\n{err}") from None
-        return self._process.returncode, out, err, time.monotonic() - began
+        assert self._process.stdout is not None
+        # Not communicate(): it would not see what readline() has read ahead.
+        with self._process.stdout as stdout:
+            out = stdout.read()
+        code = self._process.wait()
+        seconds = time.monotonic() - began
+        self._watchdog.cancel()
+        with self._errors:
+            self._errors.seek(0)
+            return code, out, self._errors.read(), seconds
 
 
 BUSY = """

@@ -27,7 +27,9 @@ class Bench:
         self.wakes += 1
 
     def accept(self, request_id: str, text: str = "hi") -> Request:
-        return self.book.accept(Request(request_id, user(text), contextvars.copy_context(), (), None))
+        request = self.book.accept(Request(request_id, user(text), contextvars.copy_context(), (), None))
+        self.book.recorded(request)
+        return request
 
 
 def result(request_id: str, status: str = "completed") -> Result:
@@ -232,7 +234,7 @@ def test_a_store_that_answers_later_makes_accept_wait_for_it(bench: Bench) -> No
     store = SlowStore()
     book = RequestBook("agent", store, 2, 3600.0, lambda: None)
     request = Request("a", user("hi"), contextvars.copy_context(), (), None)
-    accepting = threading.Thread(target=book.accept, args=(request,))
+    accepting = threading.Thread(target=lambda: book.recorded(book.accept(request)))
     accepting.start()
     assert store.asked.wait(5)
     assert book.take() is None
