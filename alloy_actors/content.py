@@ -7,11 +7,13 @@ format, so whoever computes it first may leave it there.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
 Role: TypeAlias = Literal["user", "assistant"]
 StopReason: TypeAlias = Literal["end_turn", "tool_use", "max_tokens", "refusal", "pause_turn"]
@@ -159,6 +161,50 @@ def assistant(text: str) -> Message:
 def tool_results(results: Iterable[ToolResult]) -> Message:
     """The user message that answers the tool calls of the assistant message before it."""
     return Message("user", tuple(results))
+
+
+class History(Sequence[Message]):
+    """The first messages of a conversation as they were at one moment; compares equal to any sequence of the same.
+
+    A view: the list behind it is only ever appended to, so a thousand kept results of one agent share one list.
+    """
+
+    __slots__ = ("_length", "_messages")
+
+    def __init__(self, messages: list[Message]) -> None:
+        self._messages = messages
+        self._length = len(messages)
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Message, ...]: ...
+    def __getitem__(self, index: int | slice) -> Message | tuple[Message, ...]:
+        if isinstance(index, slice):
+            return tuple(self._messages[position] for position in range(*index.indices(self._length)))
+        if not -self._length <= index < self._length:
+            msg = f"message {index} of {self._length}"
+            raise IndexError(msg)
+        return self._messages[index if index >= 0 else index + self._length]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Message]:
+        return itertools.islice(self._messages, self._length)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list has none
+
+    def __repr__(self) -> str:
+        return f"<History of {self._length} messages>"
+
+
+NO_HISTORY = History([])
 
 
 @dataclass(frozen=True, slots=True)

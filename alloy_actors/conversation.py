@@ -36,7 +36,8 @@ class Conversation:
     """Owned by one thread at a time: an agent's handlers, or a run that got a `fork()` of it.
 
     Attributes:
-        messages: In order.
+        messages: In order. A list that is only appended to, and replaced when the conversation starts anew: others
+            hold views of its beginning (`History`).
         usage: Of all runs.
         waiting: Messages of accepted requests whose run has not begun, by request id, oldest first.
         running: The request whose run began and did not end; None between runs.
@@ -69,9 +70,9 @@ class Conversation:
         self._started: set[str] | None = None
 
     def fork(self) -> Conversation:
-        """A copy for a run to work on; only between runs."""
+        """A copy for a run to go on from; only between runs. The run appends to the same list of messages."""
         copy = Conversation()
-        copy.messages = list(self.messages)
+        copy.messages = self.messages
         copy.usage = self.usage
         return copy
 
@@ -120,7 +121,7 @@ class Conversation:
                 self.usage = record.usage
                 self._open = self.messages[-1].tool_calls if self.messages else ()
             case WasReset():
-                self.messages.clear()
+                self.messages = []
             case _:
                 assert_never(record)
 

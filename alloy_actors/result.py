@@ -9,6 +9,7 @@ from alloy_actors.content import NO_USAGE, Message, StopReason, Usage
 from alloy_actors.errors import AlloyError, RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
 Status: TypeAlias = Literal["completed", "max_turns", "budget_exceeded", "halted", "cancelled", "error"]
@@ -54,7 +55,7 @@ class Result:
     status: Status
     text: str = ""
     thinking: str | None = None
-    messages: tuple[Message, ...] = field(default=(), repr=False)
+    messages: Sequence[Message] = field(default=(), repr=False)
     usage: Usage = NO_USAGE
     cost_cents: float | None = None
     tool_calls: tuple[ToolCallRecord, ...] = ()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from alloy_actors.content import TextBlock, ThinkingBlock, ToolResult
+from alloy_actors.content import History, TextBlock, ThinkingBlock, ToolResult
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AlloyError, CrashError, FencedError, MalformedReplyError, ProviderError
 from alloy_actors.errors import CancelledError as RunCancelledError
@@ -316,7 +316,7 @@ class Run:
             status=status,
             text=partial or (reply.message.text if reply is not None else ""),
             thinking=self._thinking,
-            messages=tuple(self.conversation.messages),
+            messages=History(self.conversation.messages),
             usage=self.conversation.run_usage,
             tool_calls=tuple(self._records),
             metadata={"provider_response": reply.metadata} if reply is not None and reply.metadata else {},

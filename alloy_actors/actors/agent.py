@@ -17,6 +17,7 @@ from alloy_actors.actors.book import Control
 from alloy_actors.actors.entry import Health, RunHandle
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.content import NO_HISTORY, History
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import BusyError, CrashError, FencedError
 from alloy_actors.journal import ModelChanged, RunEnded, Seeded
@@ -48,6 +49,7 @@ class AgentActor(PooledActor):
         self._conversation = Conversation()
         self._journal: Journal | None = None
         self._request: Request | None = None  # whose run is on
+        self._before_run = NO_HISTORY  # while it is on: the run appends to the conversation's list
 
     def on_start(self) -> None:
         # A stop that comes before the conversation is restored must find this actor.
@@ -130,7 +132,7 @@ class AgentActor(PooledActor):
             request_id=request_id,
             status="error",
             error=error,
-            messages=tuple(conversation.messages),
+            messages=History(conversation.messages),
             usage=conversation.run_usage,
             turns=conversation.turns,
         )
@@ -160,6 +162,7 @@ class AgentActor(PooledActor):
         assert self._journal is not None
         assert request.context is not None
         self._request = request
+        self._before_run = History(self._conversation.messages)
         spec = RunSpec(
             request.id, entry.name, request.message, entry.config, entry.provider, request.on_events
         )
@@ -184,14 +187,17 @@ class AgentActor(PooledActor):
 
     def _messages(self) -> tuple[Any, ...]:
         """The history; during a run with the message that triggered it, without what it has come to so far."""
-        history = tuple(self._conversation.messages)
-        return history if self._request is None else (*history, self._request.message)
+        if self._request is None:
+            return tuple(self._conversation.messages)
+        return (*self._before_run, self._request.message)
 
     def _health(self) -> Health:
         return self._entry.health(
             status="idle" if self._request is None else "running",
             turns=self._conversation.turns,
-            message_count=len(self._messages()),
+            message_count=(
+                len(self._conversation.messages) if self._request is None else len(self._before_run) + 1
+            ),
             usage=self._conversation.usage,
         )
 
@@ -200,7 +206,7 @@ class AgentActor(PooledActor):
         status = "idle" if self._request is None else "running"
         return Session(
             id=entry.agent_id,
-            messages=tuple(self._conversation.messages),
+            messages=tuple(self._conversation.messages if self._request is None else self._before_run),
             usage=self._conversation.usage,
             metadata={"name": entry.name, "model": entry.provider.model, "status": status},
             created_at=entry.created_at,

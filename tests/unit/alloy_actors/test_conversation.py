@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alloy_actors import journal as log
-from alloy_actors.content import Message, TextBlock, ToolCall, ToolResult, Usage, assistant, user
+from alloy_actors.content import History, Message, TextBlock, ToolCall, ToolResult, Usage, assistant, user
 from alloy_actors.conversation import Conversation
 
 
@@ -118,9 +118,23 @@ def test_finished_results_are_kept_when_the_others_are_closed() -> None:
     assert conversation.messages[-1].role == "assistant"
 
 
-def test_a_fork_goes_its_own_way() -> None:
+def test_a_fork_appends_and_what_was_seen_before_stays_as_it_was() -> None:
     conversation = folded(BEGAN, replied(TextBlock("hi")))
+    before = History(conversation.messages)
     copy = conversation.fork()
     copy.apply(log.RunBegan("r2", user("more")))
-    assert len(conversation.messages) == 2
-    assert len(copy.messages) == 3
+    assert len(before) == 2
+    assert before[-1].text == "hi"
+    assert before[:1] == (user("hello"),)
+    assert list(before) == copy.messages[:2]
+    assert before == copy.messages[:2]
+    assert before != copy.messages
+    with pytest.raises(IndexError):
+        before[2]
+
+
+def test_a_reset_leaves_what_others_hold() -> None:
+    conversation = folded(BEGAN, replied(TextBlock("hi")))
+    before = History(conversation.messages)
+    conversation.apply(log.WasReset())
+    assert [message.text for message in before] == ["hello", "hi"]
