@@ -51,9 +51,9 @@ def measure(url: str, agents: int = AGENTS) -> str:
 def _history(alloy: object, number: int) -> list[object]:
     message = alloy.Message  # type: ignore[attr-defined]  # imported by the caller, late
     return [
+        message("assistant", f"Hello, this is agent {number}."),
         message("user", f"What is the number of this agent? It should be {number}."),
-        message("assistant", f"This is agent {number}."),
-        message("user", f"Thank you, agent {number}."),
+        message("assistant", f"It is {number}."),
     ]
 
 
