@@ -155,7 +155,8 @@ class _Call:
 
     def by_executor(self, executor: Executor) -> str:
         """The result of somebody's function instead of a shell, in a thread of its own: it can only be abandoned."""
-        if not _executors.acquire(blocking=False):
+        slots = _executors
+        if not slots.acquire(blocking=False):
             raise ToolError(f"{_MAX_EXECUTORS} earlier commands have not ended; this one was not started.")
         future: Future[Any] = Future()
         context = contextvars.copy_context()
@@ -166,9 +167,13 @@ class _Call:
             except BaseException as error:
                 future.set_exception(error)  # raised again by the tool
             finally:
-                _executors.release()
+                slots.release()
 
-        threading.Thread(target=work, name="alloy-bash-executor", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="alloy-bash-executor", daemon=True).start()
+        except RuntimeError as error:  # no thread to spare
+            slots.release()
+            raise ToolError(f"The command could not be started: {error}.") from error
         while not future.done():
             if self._cancelled.is_set() or self._deadline.expired:
                 raise self._killed("")

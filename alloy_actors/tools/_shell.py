@@ -28,7 +28,9 @@ POLL = 0.05
 LINGER = 0.2
 """Seconds for the last output of processes that outlive the shell."""
 
-_REAP = 1.0  # seconds for the kernel to end what was killed
+_DYING = (
+    1.0  # seconds for the kernel to end what was killed; only a busy machine takes more than one millisecond
+)
 _CHUNK = 1 << 16
 _READS = 64  # in a row, before the clock and `cancelled` are looked at again
 
@@ -78,13 +80,13 @@ def run(
                 return Ended(by_itself=False, code=None, note="")
             if deadline.expired:
                 command.kill()
-                at_end = command.drain(output)
+                at_end = command.drain(output, _DYING)
                 return Ended(by_itself=False, code=None, note="" if at_end else ESCAPED)
             command.pump(output, min(POLL, deadline.remaining()))
         note = ""
-        if not command.drain(output):  # the shell is gone, and somebody still holds its output
+        if not command.drain(output, LINGER):  # the shell is gone, and somebody still holds its output
             command.kill()
-            note = LEFT_BEHIND if command.drain(output) else ESCAPED
+            note = LEFT_BEHIND if command.drain(output, _DYING) else ESCAPED
         return Ended(by_itself=True, code=command.close(), note=note)
     finally:
         command.close()
@@ -146,13 +148,13 @@ class _Command:
             if key.fd == self._pipe:
                 self._take(output)
 
-    def drain(self, output: Capture) -> bool:
-        """Take what is left, for up to `LINGER` seconds; False when somebody still holds the pipe."""
+    def drain(self, output: Capture, seconds: float) -> bool:
+        """Take what is left, for up to so many seconds; False when somebody still holds the pipe."""
         if self._exit is not None:
             self._selector.unregister(self._exit)
             os.close(self._exit)
             self._exit = None
-        deadline = Deadline.after(LINGER)
+        deadline = Deadline.after(seconds)
         while not self._at_end and not deadline.expired:
             if self._selector.select(deadline.remaining()):
                 self._take(output)
@@ -172,7 +174,7 @@ class _Command:
             with contextlib.suppress(
                 subprocess.TimeoutExpired
             ):  # the kernel holds it; reaped at another time
-                self._process.wait(_REAP)
+                self._process.wait(_DYING)
             if self._guard is not None:
                 _end_guard(self._guard)
             self._selector.close()
