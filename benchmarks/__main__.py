@@ -1,4 +1,4 @@
-"""Print the table: `python -m benchmarks [w1 w2 w5 ...] [--rounds N]`.
+"""Print the table: `python -m benchmarks [w1 w2 w5 w8 store ...] [--rounds N]`.
 
 The exit code says whether it could be measured, not whether the bars held: a machine may be busy, a reader decides.
 """
@@ -6,6 +6,8 @@ The exit code says whether it could be measured, not whether the bars held: a ma
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from dataclasses import dataclass
 
 from alloy_actors.local import LocalServer
@@ -46,7 +48,28 @@ COMPARISONS = {
         now=3.0,
         wall=2.5,
     ),
+    "store-w1": Comparison(
+        "W1 with the journal on disk: a lone agent waits for every commit itself",
+        {"MemoryStore": ("store", "w1_memory"), "SqliteStore": ("store", "w1_sqlite")},
+        goal=2.0,
+        now=4.0,
+    ),
+    "store-w2": Comparison(
+        "W2 with the journal on disk: 500 agents share commits",
+        {"MemoryStore": ("store", "w2_memory"), "SqliteStore": ("store", "w2_sqlite")},
+        goal=2.0,
+        now=2.0,
+    ),
 }
+
+TEXTS = {
+    "w5": "from benchmarks import idle; print(idle.measure({url!r}))",
+    "w8": "from benchmarks import store; print(store.conversation({url!r}))",
+    "store": "from benchmarks import store; print(store.appends())",
+}
+"""What is not a comparison of runs: code for a process of its own, where nothing is left from the others."""
+
+NAMES = ("w1", "w2", "w5", "w8", "store", "store-w1", "store-w2")
 
 
 def main() -> int:
@@ -54,12 +77,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Costs beside a hand-written floor."
     )
-    parser.add_argument("names", nargs="*", metavar="name", help="w1 w2 w5; all by default")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"{' '.join(NAMES)}; all by default")
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each side that count")
     options = parser.parse_args()
-    names = options.names or [*COMPARISONS, "w5"]
-    if unknown := set(names) - {*COMPARISONS, "w5"}:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join([*COMPARISONS, 'w5'])}")
+    names = options.names or list(NAMES)
+    if unknown := set(names) - set(NAMES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
     print(
         f"{machine()}\nratio: median over the rounds, each beside the floor's of the same moment; wall: median of the rounds"
     )
@@ -67,8 +90,8 @@ def main() -> int:
     with LocalServer() as server:
         for name in names:
             print()
-            if name == "w5":
-                failed |= not _print_idle(server.url)
+            if name in TEXTS:
+                failed |= not _print_text(name, server.url)
             else:
                 failed |= not _print_comparison(COMPARISONS[name], server.url, options.rounds)
     return int(failed)
@@ -117,16 +140,12 @@ def _verdict(comparison: Comparison, ratio: float, wall: float) -> str:
     return text
 
 
-def _print_idle(url: str) -> bool:
-    import subprocess
-    import sys
-
-    # A process of its own: what the comparisons left behind is not an agent's memory.
-    code = f"from benchmarks import idle; print(idle.measure({url!r}))"
+def _print_text(name: str, url: str) -> bool:
+    code = TEXTS[name].format(url=url)
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        print(f"W5 not measured: {reason}")
+        print(f"{name} not measured: {reason}")
         return False
     print(done.stdout.strip())
     return True

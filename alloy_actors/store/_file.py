@@ -235,7 +235,10 @@ def _translated(name: str) -> Iterator[None]:
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             msg = f"store: {name} is not a database, or it is damaged ({error}): name another path, or restore a backup"
             raise ConfigError(msg) from error
-        msg = f"the store {name} could not be opened: {error}"
+        reason = str(error)
+        if code == sqlite3.SQLITE_BUSY:
+            reason = "another program holds the database locked; if that one is stopped, end it"
+        msg = f"the store {name} could not be opened: {reason}"
         raise StoreError(msg) from error
 
 

@@ -280,6 +280,18 @@ def test_a_process_that_was_taken_over_writes_nothing_more(tmp_path: Path) -> No
         holder.kill()
 
 
+def test_a_database_that_another_program_holds_is_not_opened_for_now(tmp_path: Path) -> None:
+    """As when a process was stopped in the middle of a transaction."""
+    path = tmp_path / "agents.db"
+    SqliteStore(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="holds the database locked; if that one is stopped, end it"):
+        SqliteStore(path, busy_timeout=0.05)
+    other.close()
+    SqliteStore(path).close()
+
+
 # -- the system's option -------------------------------------------------------------------------------------------
 
 
