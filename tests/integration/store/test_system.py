@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +81,25 @@ def test_a_stopped_system_lets_go_of_the_file(path: Path) -> None:
 def test_a_second_system_on_one_file_is_refused(system: alloy.AgentSystem, path: Path) -> None:
     with pytest.raises(alloy.FencedError, match="takeover=True"):
         alloy.AgentSystem(store=f"sqlite:///{path}")
+
+
+def test_requests_that_come_while_an_agent_keeps_crashing_are_all_answered(system: alloy.AgentSystem) -> None:
+    """Tokens are taken while appends with older ones are on their way to the disk, and nobody waits for nobody."""
+    agents = [
+        system.spawn(
+            f"agent-{number}", provider=ScriptedProvider(lambda request: text("hi")), max_pending=100
+        )
+        for number in range(4)
+    ]
+    answered: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    for crashes in range(2):
+        for agent in agents:
+            for number in range(10):
+                agent.send_message(f"{crashes}.{number}", on_result=answered.put)
+                if number == 5:
+                    agent.crash()
+    results = [answered.get(timeout=20) for _ in range(2 * 4 * 10)]
+    assert {result.status for result in results} <= {"completed", "error"}
+    assert sum(result.ok for result in results) >= 2 * 4 * 9  # a crash ends at most the run that was on
+    for agent in agents:
+        check_sendable(agent.messages())
