@@ -29,8 +29,11 @@ class GroupWriter(Generic[Work]):
     def __init__(self, commit: Callable[[list[Work]], None], tell: Callable[[Work], None]) -> None:
         self._commit = commit
         self._tell = tell
-        self._changed = threading.Condition(threading.Lock())
-        self._committing = threading.Lock()  # taken before _changed, never after it
+        self._lock = threading.Lock()
+        self._committing = threading.Lock()  # taken before _lock, never after it
+        # A bare lock and not a Condition: who rings has left _lock, so the writer does not wake only to wait for that.
+        self._bell = threading.Lock()
+        self._bell.acquire()
         self._queue: list[Work] = []
         self._written: deque[Work] = deque()
         self._thread: threading.Thread | None = None
@@ -39,7 +42,7 @@ class GroupWriter(Generic[Work]):
 
     def submit(self, work: Work) -> bool:
         """Queue a piece of work; False when the writer is closed."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return False
             if self._thread is None:
@@ -47,39 +50,44 @@ class GroupWriter(Generic[Work]):
                 thread.start()
                 self._thread = thread
             self._queue.append(work)
-            self._wake()
+            ring = self._stop_waiting()
+        if ring:
+            self._bell.release()
         return True
 
     def flush(self) -> None:
         """Return when everything submitted before is written; it may not have been told yet."""
         self._write_group()
-        with self._changed:
-            if self._written:
-                self._wake()
+        with self._lock:
+            ring = bool(self._written) and self._stop_waiting()
+        if ring:
+            self._bell.release()
 
     def close(self) -> None:
         """Write and tell what is queued, then end the thread. Harmless when closed."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             thread = self._thread
-            self._wake()
+            ring = self._stop_waiting()
+        if ring:
+            self._bell.release()
         self._write_group()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _wake(self) -> None:
-        # One notification a group: a busy writer looks again by itself.
-        if self._waiting:
-            self._waiting = False
-            self._changed.notify()
+    def _stop_waiting(self) -> bool:
+        # Rung once a group: a busy writer looks again by itself.
+        waiting, self._waiting = self._waiting, False
+        return waiting
 
     def _run(self) -> None:
         while True:
-            with self._changed:
-                while not (self._queue or self._written or self._closed):
-                    self._waiting = True
-                    self._changed.wait()
-                self._waiting = False
+            with self._lock:
+                self._waiting = not (self._queue or self._written or self._closed)
+                wait = self._waiting
+            if wait:
+                self._bell.acquire()
+            with self._lock:
                 ending = self._closed
             self._write_group()  # which waits for a group that another thread is writing
             self._tell_written()
@@ -88,16 +96,16 @@ class GroupWriter(Generic[Work]):
 
     def _write_group(self) -> None:
         with self._committing:
-            with self._changed:
+            with self._lock:
                 group, self._queue = self._queue, []
             if group:
                 self._commit(group)
-                with self._changed:
+                with self._lock:
                     self._written.extend(group)
 
     def _tell_written(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 written, self._written = self._written, deque()
             if not written:
                 return
