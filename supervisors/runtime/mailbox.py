@@ -62,12 +62,14 @@ class Inbox:
 
     def drain(self) -> None:
         """Answer everything in a closed inbox; any number of threads may do it at once."""
-        while True:
-            try:
-                envelope = self.queue.get_nowait()
-            except Empty:
-                return
+        while (envelope := self._next()) is not None:
             reject(envelope, self.incarnation, self.closed)
+
+    def _next(self) -> Envelope[Any] | None:
+        try:
+            return self.queue.get_nowait()
+        except Empty:
+            return None
 
 
 class Mailbox(Inbox):
@@ -167,3 +169,14 @@ class ThreadInbox(Inbox):
 
     def wake(self) -> None:
         self.queue.put(WAKE)
+
+    def drain(self) -> None:
+        """Answer everything but a wake-up: that is for the actor's thread, which may still wait for it."""
+        woken = False
+        while (envelope := self._next()) is not None:
+            if envelope is WAKE:
+                woken = True
+            else:
+                reject(envelope, self.incarnation, self.closed)
+        if woken and self.incarnation is not None and self.incarnation.runner is not None:
+            self.wake()

@@ -40,9 +40,10 @@ def hurry():
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
 def test_every_ask_that_races_with_the_end_is_answered(launched, script, ending) -> None:
-    futures = []
+    futures, runners = [], []
     for _ in range(60):
         one, start = launched(script), threading.Barrier(4)
+        runners.append(one.run.runner)
 
         def ask(one=one, start=start):
             start.wait(WAIT)
@@ -62,6 +63,10 @@ def test_every_ask_that_races_with_the_end_is_answered(launched, script, ending)
     assert len(outcomes) == 60 * 3 * 16
     assert set(outcomes) <= {"hello", True, False, pykka.ActorDeadError, NoProcError}
     assert outcomes.count("unanswered") == 0
+    for runner in runners:
+        if isinstance(runner, threading.Thread):  # an abandoned one that only waited for a message ends
+            runner.join(WAIT)
+            assert not runner.is_alive()
 
 
 def ending_or_dead(ending, one) -> None:
