@@ -342,7 +342,8 @@ def _open_store(store: str | Store) -> Store:
             "or an object with the methods of Store"
         )
         raise ConfigError(message)
-    missing = [name for name in ("take_token", "append", "compact", "load") if not hasattr(store, name)]
+    methods = ("take_token", "append", "compact", "load", "retire", "delete", "agents", "close")
+    missing = [name for name in methods if not hasattr(store, name)]
     if missing:
         message = f"AgentSystem: store={store!r} is no store: it lacks {', '.join(missing)}"
         raise ConfigError(message)
