@@ -18,6 +18,7 @@ PATIENCE = 20.0
 HEAD = """
 import signal, sys, threading, time
 from supervisors import *
+from supervisors import daemon
 
 def say(*words):
     print(*words, flush=True)
@@ -36,13 +37,16 @@ class W(PooledActor):
 def spec(child_id, **more):
     return ChildSpec(id=child_id, start=W, args=(child_id,), **more)
 
-def say_when_handled():
-    # once run() has its handlers in place
+def when_running(act):
+    # once run() has its handlers in place and listens: nothing else tells
     def look():
-        while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        while not daemon._running:
             time.sleep(0.001)
-        say("ready")
+        act()
     threading.Thread(target=look, daemon=True).start()
+
+def say_when_handled():
+    when_running(lambda: say("ready"))
 """
 
 
@@ -190,10 +194,10 @@ def test_S_246_a_root_that_gives_up_ends_the_process_with_70(process) -> None:
 def test_request_shutdown_and_a_normal_end_of_the_root_are_orderly(process) -> None:
     one = process("""
         root = Supervisor.start([spec("a")])
-        threading.Thread(target=lambda: (time.sleep(0.05), request_shutdown())).start()
+        when_running(request_shutdown)
         say("first", run(root))
         root = Supervisor.start([spec("b")])
-        threading.Thread(target=lambda: (time.sleep(0.05), root.stop())).start()
+        when_running(root.stop)
         say("second", run(root))
     """)
     code, out, err = one.end()
