@@ -167,7 +167,7 @@ class AgentActor(PooledActor):
             request.id, entry.name, request.message, entry.config, entry.provider, request.on_events
         )
         run = Run(spec, self._conversation.fork(), self._journal, entry.runner)
-        context = request.context
+        context = request.context.copy()  # a request that is begun twice must not share one
         context.run(CHAIN.set, (*request.chain, Link(entry, request)))
         handle = RunHandle(request.id, run)
         carry = partial(_carry, run, handle, entry, self.actor_ref)
