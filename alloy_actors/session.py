@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
@@ -61,10 +61,6 @@ class Session:
     metadata: dict[str, Any] = field(default_factory=dict)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def touched(self) -> Session:
-        """The same session, updated now."""
-        return replace(self, updated_at=datetime.now(UTC))
 
     def to_json(self) -> bytes:
         """UTF-8 JSON; `from_json` reads it back."""

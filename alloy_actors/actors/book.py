@@ -38,8 +38,8 @@ class Request:
     """One accepted request; all fields are the book's, read them only."""
 
     __slots__ = (
-        "_callbacks",
         "acknowledged",
+        "callbacks",
         "cancel",
         "chain",
         "context",
@@ -73,7 +73,7 @@ class Request:
         self.refused: Exception | None = None  # by the store
         self.cancel: Callable[[str], None] | None = None  # how to cancel the run, once there is one
         self.why_cancelled: str | None = None  # asked for before there was a run
-        self._callbacks: list[OnResult] = []
+        self.callbacks: list[OnResult] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,15 +312,15 @@ class RequestBook:
         with self._lock:
             result = request.result
             if result is None:
-                request._callbacks.append(callback)  # noqa: SLF001  (a request's fields are the book's)
+                request.callbacks.append(callback)
         if result is not None:
             _tell([callback], result)
 
     def forget(self, request: Request, callback: OnResult) -> None:
         """Take back what `on_finished` was given: its caller has stopped waiting."""
         with self._lock:
-            if callback in request._callbacks:  # noqa: SLF001
-                request._callbacks.remove(callback)  # noqa: SLF001
+            if callback in request.callbacks:
+                request.callbacks.remove(callback)
 
     def why_closed(self) -> str | None:
         """Why nothing is accepted; None when requests are."""
@@ -395,7 +395,7 @@ class RequestBook:
         request.state = "finished"
         request.result = result
         request.finished_at = time.monotonic()
-        callbacks, request._callbacks = request._callbacks, []  # noqa: SLF001
+        callbacks, request.callbacks = request.callbacks, []
         # A kept result must not keep the caller's context, its listener, or the frames of what went wrong alive.
         request.context = request.on_events = request.cancel = None
         request.chain = ()

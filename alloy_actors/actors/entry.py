@@ -114,11 +114,9 @@ class AgentEntry:
 
     __slots__ = (
         "_lock",
-        "_on_buried",
         "_waiting",
         "agent_id",
         "book",
-        "buried",
         "callbacks",
         "came_up_at",
         "condition",
@@ -167,8 +165,6 @@ class AgentEntry:
         self.pid = os.getpid()
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], None]] = []
-        self._on_buried: list[Callable[[], object]] = []
-        self.buried = False
         self.stop_requested = False  # an actor that comes up nevertheless ends at once
 
     def wake(self) -> None:
@@ -284,19 +280,6 @@ class AgentEntry:
         """Everyone was told; nothing of the agent is needed any more."""
         self.callbacks.close()
         self.book.retire()
-        with self._lock:
-            buried, self._on_buried = self._on_buried, []
-            self.buried = True
-        for function in buried:
-            function()
-
-    def when_buried(self, function: Callable[[], object]) -> None:
-        """Call `function` when the agent has ended for good and everyone was told: now, if so."""
-        with self._lock:
-            if not self.buried:
-                self._on_buried.append(function)
-                return
-        function()
 
     def outcome(
         self,

@@ -25,7 +25,7 @@ from alloy_actors.actors.streams import EventBuffer, Listener
 from alloy_actors.config import check_callback, check_name, check_provider, check_seconds, check_text
 from alloy_actors.content import user
 from alloy_actors.deadline import Deadline
-from alloy_actors.errors import AgentDownError, BusyError, CancelledError, TimeoutError  # noqa: A004
+from alloy_actors.errors import AgentDownError, BusyError, CancelledError, TimeoutError  # noqa: A004  (ours)
 from alloy_actors.result import Result
 from supervisors.runtime import PooledFuture
 

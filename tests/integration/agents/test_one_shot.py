@@ -142,3 +142,11 @@ def test_runs_may_be_nested_in_tools() -> None:
         "go", provider=ScriptedProvider([tool_call("delegate", task="it"), "ok"]), tools=[delegate]
     )
     assert result.messages[2].blocks[0].content == "did it"
+
+
+def test_an_agent_of_the_default_system_is_started_from_a_coroutine() -> None:
+    async def main() -> str:
+        agent = await alloy.Agent.astart("a", provider=ScriptedProvider(["hi"]))
+        return (await agent.achat("hello")).text
+
+    assert asyncio.run(main()) == "hi"

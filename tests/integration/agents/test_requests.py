@@ -332,6 +332,9 @@ def test_the_twins_do_the_same_for_coroutines() -> None:
             await agent.aset_model(ScriptedProvider(["five"]))
             await agent.areset()
             assert await agent.amessages() == []
+            await agent.acrash("drill")
+            assert await agent.amessages() == []  # waits until it is back
+            assert (await agent.ahealth()).restarts == 1
             assert not await agent.acancel_request()
             await agent.astop()
 
