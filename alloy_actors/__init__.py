@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from alloy_actors.__about__ import __version__
 from alloy_actors.actors.api import Agent
+from alloy_actors.actors.default import shutdown
 from alloy_actors.actors.entry import Health
 from alloy_actors.actors.oneshot import arun, astream, run, stream
 from alloy_actors.actors.ref import AgentRef
-from alloy_actors.actors.system import AgentSystem, shutdown
+from alloy_actors.actors.system import AgentSystem
 from alloy_actors.content import (
     ContentBlock,
     ImageBlock,
@@ -59,6 +60,7 @@ from alloy_actors.events import (
     ToolEnded,
     ToolStarted,
     TurnFinished,
+    TurnRestarted,
     TurnStarted,
 )
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
@@ -120,6 +122,7 @@ __all__ = [
     "ToolResult",
     "ToolStarted",
     "TurnFinished",
+    "TurnRestarted",
     "TurnStarted",
     "Usage",
     "WouldDeadlock",

@@ -7,7 +7,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, InstanceOf, ValidationError
 from pydantic.dataclasses import dataclass
@@ -64,11 +64,14 @@ class AgentConfig(RunConfig):
         usage: What the conversation has used so far (a session brings it along).
         max_pending: Requests that may wait behind the running one.
         result_ttl: Seconds a finished result stays readable by its request id.
+        subscribe: Topics of the system; what is published on them becomes requests. `max_pending` does not hold for
+            those.
     """
 
     usage: InstanceOf[Usage] = NO_USAGE
     max_pending: Count = 64
     result_ttl: Seconds = 3600.0
+    subscribe: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CHECKS)
@@ -80,12 +83,19 @@ class SystemConfig:
         max_stuck_tools: Plain tools that did not end in time and still hold their thread; beyond that number no
             further plain tool is started.
         stop_timeout: Seconds that stopping may take.
+        drain_timeout: Seconds that runs get to finish when `run()` is told to stop.
+        on_restart: What becomes of a run that was on when an earlier process ended: "resume" goes on with it from its
+            last record; "report" ends its request with status "error". Requests that waited are kept either way.
+        takeover: Open a store on disk although another process has it; that one can write nothing from then on.
         loop: Where the agents' async tools run, unless an agent says otherwise.
     """
 
     tool_workers: Positive = 32
     max_stuck_tools: Count = 64
     stop_timeout: Seconds = 5.0
+    drain_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0
+    on_restart: Literal["resume", "report"] = "resume"
+    takeover: bool = False
     loop: asyncio.AbstractEventLoop | None = None
 
 
@@ -164,6 +174,17 @@ def check_name(where: str, option: str, name: object) -> None:
         raise ConfigError(msg)
 
 
+def check_count(where: str, option: str, count: object) -> None:
+    """Refuse what is no number of things above 0.
+
+    Raises:
+        ConfigError: Not an integer, or below 1.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        msg = f"{where}: {option} must be a whole number above 0, got {count!r}"
+        raise ConfigError(msg)
+
+
 def check_seconds(where: str, timeout: object) -> None:
     """Refuse what is no length of time; None is no limit.
 
@@ -206,6 +227,12 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         msg = f"{where}: messages must be a list of alloy.Message(role, content)"
         raise ConfigError(msg)
     given["messages"] = tuple(messages)
+    if "subscribe" in given:
+        topics = given["subscribe"]
+        if not isinstance(topics, list | tuple) or not all(isinstance(topic, str) for topic in topics):
+            msg = f"{where}: subscribe must be a list of topics (strings), got {_brief(topics)}"
+            raise ConfigError(msg)
+        given["subscribe"] = tuple(topics)
     if isinstance(given.get("working_directory"), os.PathLike):
         given["working_directory"] = os.fspath(given["working_directory"])
 

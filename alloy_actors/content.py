@@ -171,9 +171,9 @@ class History(Sequence[Message]):
 
     __slots__ = ("_length", "_messages")
 
-    def __init__(self, messages: list[Message]) -> None:
+    def __init__(self, messages: list[Message], length: int | None = None) -> None:
         self._messages = messages
-        self._length = len(messages)
+        self._length = len(messages) if length is None else length
 
     @overload
     def __getitem__(self, index: int) -> Message: ...

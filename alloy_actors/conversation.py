@@ -7,6 +7,7 @@ no run is on) is restored by `closing()` at the end of every run, whatever ended
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from alloy_actors.content import NO_USAGE, Message, ToolResult, Usage, assistant, tool_results
@@ -18,18 +19,49 @@ from alloy_actors.journal import (
     RequestSent,
     RunBegan,
     RunEnded,
+    RunResumed,
+    RunSuspended,
     Seeded,
+    Steered,
     ToolCallEnded,
     ToolCallStarted,
     WasReset,
     Withdrawn,
 )
+from alloy_actors.result import ToolCallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from alloy_actors.content import ToolCall
+    from alloy_actors.content import StopReason, ToolCall
     from alloy_actors.journal import Record
+
+
+@dataclass(slots=True)
+class RunState:
+    """What the log says of the run that is on: all that a new incarnation needs to go on with it.
+
+    Attributes:
+        request_id: The run's.
+        message: What triggered it.
+        before: How many messages the conversation had before it.
+        attempt: 1, and one more for each time that it was taken up again after a crash.
+        suspended: Whether an orderly stop of the system interrupted it.
+        reply: The model's last reply, until the next request is sent: there may be something left to do about it.
+        thinking: Of the newest reply that carries any.
+        tool_calls: Those that have their results, in call order.
+        steered: Messages of the requests that joined the run, by request id; they end with it.
+    """
+
+    request_id: str
+    message: Message | None
+    before: int
+    attempt: int = 1
+    suspended: bool = False
+    reply: Replied | None = None
+    thinking: str | None = None
+    tool_calls: list[ToolCallRecord] = field(default_factory=list)
+    steered: dict[str, Message] = field(default_factory=dict)
 
 
 class Conversation:
@@ -39,19 +71,21 @@ class Conversation:
         messages: In order. A list that is only appended to, and replaced when the conversation starts anew: others
             hold views of its beginning (`History`).
         usage: Of all runs.
-        waiting: Messages of accepted requests whose run has not begun, by request id, oldest first.
-        running: The request whose run began and did not end; None between runs.
+        waiting: Accepted requests whose run has not begun, by id, oldest first.
+        run: What is known of the run that is on; None between runs.
         turns: Replies of the running (else the last) run.
+        stop_reason: Why the model stopped last in that run; None before its first reply.
         run_usage: Tokens of the running (else the last) run.
     """
 
     __slots__ = (
+        "_ended",
         "_open",
-        "_results",
         "_started",
         "messages",
+        "run",
         "run_usage",
-        "running",
+        "stop_reason",
         "turns",
         "usage",
         "waiting",
@@ -60,14 +94,30 @@ class Conversation:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.usage: Usage = NO_USAGE
-        self.waiting: dict[str, Message] = {}
-        self.running: str | None = None
+        self.waiting: dict[str, Accepted] = {}
+        self.run: RunState | None = None
         self.turns = 0
+        self.stop_reason: StopReason | None = None
         self.run_usage: Usage = NO_USAGE
         self._open: tuple[ToolCall, ...] = ()
         # Only while calls are open: an idle agent keeps no empty containers.
-        self._results: dict[str, ToolResult] | None = None
+        self._ended: dict[str, ToolCallEnded] | None = None
         self._started: set[str] | None = None
+
+    @property
+    def running(self) -> str | None:
+        """The request whose run began and did not end; None between runs."""
+        return self.run.request_id if self.run is not None else None
+
+    @property
+    def unanswered(self) -> tuple[ToolCall, ...]:
+        """The calls of the last reply that have no result yet, in call order."""
+        ended = self._ended or {}
+        return tuple(call for call in self._open if call.id not in ended)
+
+    def was_started(self, call: ToolCall) -> bool:
+        """Whether an unanswered call may have had its effect."""
+        return self._started is not None and call.id in self._started
 
     def fork(self) -> Conversation:
         """A copy for a run to go on from; only between runs. The run appends to the same list of messages."""
@@ -85,35 +135,45 @@ class Conversation:
         """Take one record in."""
         match record:
             case Replied():
-                self.usage += record.usage
-                self.run_usage += record.usage
-                self.turns += 1
-                # A refused answer is not part of the conversation; the API would refuse it as well.
-                if record.stop_reason != "refusal" and record.message.content:
-                    self.messages.append(record.message)
-                    self._open = record.message.tool_calls
+                self._replied(record)
             case ToolCallStarted():
                 if self._started is None:
                     self._started = set()
                 self._started.add(record.call_id)
             case ToolCallEnded():
-                self._answer((record.result,))
-            case RequestSent() | ModelChanged():
+                self._answer((record,))
+            case RequestSent():
+                if self.run is not None:
+                    self.run.reply = None
+            case ModelChanged():
                 pass
             case Accepted():
-                self.waiting[record.request_id] = record.message
+                self.waiting[record.request_id] = record
             case RunBegan():
                 self.waiting.pop(record.request_id, None)
-                self.running = record.request_id
+                self.run = RunState(record.request_id, record.message, len(self.messages))
                 self.turns = 0
+                self.stop_reason = None
                 self.run_usage = NO_USAGE
-                self.messages.append(record.message)
+                if record.message is not None:
+                    self._say(record.message)
+            case RunResumed():
+                if self.run is not None:
+                    self.run.attempt, self.run.suspended = record.attempt, False
+            case RunSuspended():
+                if self.run is not None:
+                    self.run.suspended = True
+            case Steered():
+                self.waiting.pop(record.steering_id, None)
+                if self.run is not None:
+                    self.run.steered[record.steering_id] = record.message
+                self._say(record.message)
             case Closed():
-                self._answer(record.results)
+                self._answer(ToolCallEnded(record.request_id, result) for result in record.results)
                 if record.message is not None:
                     self.messages.append(record.message)
             case RunEnded():
-                self.running = None
+                self.run = None
             case Withdrawn():
                 self.waiting.pop(record.request_id, None)
             case Seeded():
@@ -133,8 +193,7 @@ class Conversation:
             why: Goes to the model, so it can tell what happened: "the request was cancelled".
             partial: Text of a reply that was cut off; kept, and marked as cut.
         """
-        answered = self._results or {}
-        results = tuple(self._missing(call, why) for call in self._open if call.id not in answered)
+        results = tuple(self._missing(call, why) for call in self.unanswered)
         message = None
         if partial:
             message = assistant(f"{partial}\n\n[This answer was cut off: {why}.]")
@@ -143,19 +202,59 @@ class Conversation:
         return Closed(request_id, results, message) if results or message is not None else None
 
     def _missing(self, call: ToolCall, why: str) -> ToolResult:
-        if self._started is not None and call.id in self._started:
-            text = f"The outcome of this call is unknown: {why} before it ended. It may have had its effect."
-        else:
-            text = f"Not executed: {why}."
-        return ToolResult(call.id, text, is_error=True)
+        return unknown_outcome(call, why) if self.was_started(call) else not_executed(call, why)
 
-    def _answer(self, results: Iterable[ToolResult]) -> None:
-        answered = self._results = self._results or {}
-        for result in results:
-            answered[result.tool_use_id] = result
-        if all(call.id in answered for call in self._open):
+    def _replied(self, record: Replied) -> None:
+        self.usage += record.usage
+        self.run_usage += record.usage
+        self.turns += 1
+        self.stop_reason = record.stop_reason
+        if self.run is not None:
+            self.run.reply = record
+            self.run.thinking = record.message.thinking or self.run.thinking
+        # A refused answer is not part of the conversation; the API would refuse it as well.
+        if record.stop_reason != "refusal" and record.message.content:
+            self.messages.append(record.message)
+            self._open = record.message.tool_calls
+
+    def _say(self, message: Message) -> None:
+        """The user's words; beside what the user said last where nobody has answered that, so that roles alternate."""
+        last = self.messages[-1] if self.messages else None
+        if last is not None and last.role == "user":
+            # No view has got so far: one is taken where a run ends, and there the assistant has the last word.
+            self.messages[-1] = Message("user", (*last.blocks, *message.blocks))
+        else:
+            self.messages.append(message)
+
+    def _answer(self, answers: Iterable[ToolCallEnded]) -> None:
+        ended = self._ended = self._ended or {}
+        for answer in answers:
+            ended[answer.result.tool_use_id] = answer
+        if all(call.id in ended for call in self._open):
             if self._open:
                 # One user message holds all results, in call order, right after the calls.
-                self.messages.append(tool_results(answered[call.id] for call in self._open))
+                self.messages.append(tool_results(ended[call.id].result for call in self._open))
+                if self.run is not None:
+                    self.run.tool_calls += (_recorded(call, ended[call.id]) for call in self._open)
             self._open = ()
-            self._results = self._started = None
+            self._ended = self._started = None
+
+
+def unknown_outcome(call: ToolCall, why: str) -> ToolResult:
+    """The answer to a call that was started, and of which nobody knows what it did."""
+    text = f"The outcome of this call is unknown: {why} before it ended. It may have had its effect."
+    return ToolResult(call.id, text, is_error=True)
+
+
+def not_executed(call: ToolCall, why: str) -> ToolResult:
+    """The answer to a call that was not started."""
+    return ToolResult(call.id, f"Not executed: {why}.", is_error=True)
+
+
+def _recorded(call: ToolCall, ended: ToolCallEnded) -> ToolCallRecord:
+    error = ended.error
+    if error is None and ended.result.is_error:
+        error = ended.result.content
+    return ToolCallRecord(
+        id=call.id, name=call.name, input=call.input, duration=ended.duration, error=error, data=ended.data
+    )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from alloy_actors.actors.system import AgentSystem, shutdown
+from alloy_actors.actors.default import shutdown
+from alloy_actors.actors.system import AgentSystem
 from alloy_actors.events import ToolEnded, ToolStarted
 from alloy_actors.local import LocalServer, scripted_model
 from alloy_actors.providers.openai_compat import OpenAICompat

@@ -87,6 +87,17 @@ class ToolEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRestarted:
+    """The agent crashed during this turn and asks the model again: discard the deltas of this turn heard so far."""
+
+    request_id: str
+    seq: int
+    turn: int
+    attempt: int  # 2 for the first time that the run is taken up again
+    type: Literal["turn_restarted"] = "turn_restarted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished:
     """The reply, and the results of its tool calls, are recorded."""
 
@@ -116,6 +127,7 @@ Event: TypeAlias = (
     | ThinkingDelta
     | ToolStarted
     | ToolEnded
+    | TurnRestarted
     | TurnFinished
     | RunFinished
 )

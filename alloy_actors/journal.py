@@ -12,12 +12,17 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from alloy_actors.content import NO_USAGE, Message, StopReason, ToolResult, Usage
 
 if TYPE_CHECKING:
     from alloy_actors.result import Status
+
+
+WhenBusy: TypeAlias = Literal["queue", "reject", "steer", "interrupt"]
+"""What becomes of a request that is handed in during a run: it waits behind others, is refused, joins the run at its next
+turn, or ends the run and takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +35,59 @@ class Seeded:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A request was accepted: from here on it is not lost."""
+    """A request was accepted: from here on it is not lost.
+
+    Args:
+        request_id: Its id.
+        message: The user's.
+        when_busy: What becomes of it while another run is on.
+    """
 
     request_id: str
     message: Message
+    when_busy: WhenBusy = "queue"
 
 
 @dataclass(frozen=True, slots=True)
 class RunBegan:
-    """The request left the queue; its message joins the conversation."""
+    """The request left the queue; its message joins the conversation (None: the run goes on from the history)."""
 
     request_id: str
+    message: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A new incarnation goes on with a run that was on when the last one ended.
+
+    Args:
+        request_id: The run's.
+        attempt: 2 for the first time, and so on: a run that goes on and on crashing must end.
+    """
+
+    request_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunSuspended:
+    """The system was stopped in an orderly way while the run was on; the next start goes on with it, at no fault of its."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """A request that steers joined the run `request_id`: its message is part of it, and so is its end.
+
+    Args:
+        request_id: The run's.
+        steering_id: Of the request that joined; it is finished when the run is.
+        message: The user's; joins the conversation.
+    """
+
+    request_id: str
+    steering_id: str
     message: Message
 
 
@@ -73,10 +120,21 @@ class ToolCallStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallEnded:
-    """A call has its result."""
+    """A call has its result.
+
+    Args:
+        request_id: The run's.
+        result: What the model is told.
+        duration: Seconds, the wait for a worker included.
+        error: The diagnostic where it says more than the result's text; for `Result.tool_calls`.
+        data: What the tool returned beside its text, as plain JSON data.
+    """
 
     request_id: str
     result: ToolResult
+    duration: float = 0.0
+    error: str | None = None
+    data: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +153,29 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The run is over."""
+    """The run is over.
+
+    Args:
+        request_id: The run's.
+        status: Why.
+        at: Seconds since the epoch (wall clock), so that a restart knows how old the result is.
+        error_type: The class of the result's error; "" for none.
+        error: Its text.
+    """
 
     request_id: str
     status: Status
+    at: float = 0.0
+    error_type: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A request was cancelled before its run began."""
+    """A request was cancelled before its run began; `at` as in `RunEnded`."""
 
     request_id: str
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +194,9 @@ Record: TypeAlias = (
     Seeded
     | Accepted
     | RunBegan
+    | RunResumed
+    | RunSuspended
+    | Steered
     | RequestSent
     | Replied
     | ToolCallStarted
@@ -135,12 +208,27 @@ Record: TypeAlias = (
     | ModelChanged
 )
 
+
+def unfinished_by(records: Sequence[Record]) -> int:
+    """By how many the records change the number of requests that were accepted and have no end."""
+    change = 0
+    for record in records:
+        if isinstance(record, Accepted):
+            change += 1
+        elif isinstance(record, RunEnded | Withdrawn | Steered):  # who steers ends with the run
+            change -= 1
+    return change
+
+
 OnAppended: TypeAlias = Callable[[Exception | None], object]
 """Called once, on any thread, when the records are as safe as the store makes them, or with what went wrong."""
 
 
 class Store(Protocol):
     """An append-only log per agent; every method may be called from any thread and none blocks for long."""
+
+    durable: bool
+    """Whether the records outlive the process."""
 
     def take_token(self, agent_id: str) -> int:
         """A token newer than all before it; from now on appends with older ones are refused."""
@@ -166,6 +254,9 @@ class Store(Protocol):
     def agents(self) -> list[str]:
         """The ids of agents that have records."""
 
+    def unfinished(self) -> list[str]:
+        """The ids of agents with an accepted request that has no end in the log, without reading whole logs."""
+
     def close(self) -> None:
         """Let go of files and threads; appends after this fail."""
 
@@ -185,75 +276,87 @@ class Journal:
             FencedError: A newer incarnation has the log.
             AlloyError: The store could not write.
         """
-        waiter = _Waiter()
-        self.store.append(self.agent_id, self.token, records, waiter.answer)
-        if not waiter.answered:
-            await waiter.wait(asyncio.get_running_loop())
-        elif waiter.error is not None:
-            raise waiter.error
+        recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-
-class _Waiter:
-    """One append that is waited for. A store that answers inside `append` never makes it a future."""
-
-    __slots__ = ("answered", "error", "future", "wakeups")
-
-    def __init__(self) -> None:
-        self.answered = False
-        self.error: Exception | None = None
-        self.wakeups: _WakeUps | None = None
-        self.future: asyncio.Future[None] | None = None
-
-    def answer(self, error: Exception | None) -> None:
-        """The store's answer, on any thread."""
-        self.error = error
-        self.answered = True
-        if self.future is not None and self.wakeups is not None:
-            self.wakeups.add(self, self.future.get_loop())
-
-    async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Return or raise what the store answers."""
-        self.wakeups = _wakeups_of(loop)
-        self.future = loop.create_future()
-        # The answer may have come before there was a future to look for.
-        if self.answered:
-            self.settle()
-        await self.future
-
-    def settle(self) -> None:
-        """Hand the answer on; on the loop's thread. A waiter that was cancelled has no use for it."""
-        future = self.future
-        if future is not None and not future.done():
-            if self.error is None:
-                future.set_result(None)
+        def settle(error: Exception | None) -> None:
+            if recorded.done():
+                return  # nobody waits any more
+            if error is None:
+                recorded.set_result(None)
             else:
-                future.set_exception(self.error)
+                recorded.set_exception(error)
+
+        self.append_soon(records, settle)
+        await recorded
+
+    def append_soon(self, records: Sequence[Record], on_appended: OnAppended) -> None:
+        """Hand the records over without waiting: the outcome comes on the running loop, or before this returns."""
+        _Append(on_appended).hand_over(self, records)
+
+
+class _Append:
+    """One append on its way. A store that answers inside `append` never wakes the loop."""
+
+    __slots__ = ("_answered", "_error", "_on_appended", "_told", "_wakeups")
+
+    def __init__(self, on_appended: OnAppended) -> None:
+        self._on_appended = on_appended
+        self._answered = False
+        self._error: Exception | None = None
+        self._told = False
+        self._wakeups: _WakeUps | None = None
+
+    def hand_over(self, journal: Journal, records: Sequence[Record]) -> None:
+        journal.store.append(journal.agent_id, journal.token, records, self._answer)
+        if not self._answered:
+            self._wakeups = _wakeups_of(asyncio.get_running_loop())
+        # The answer may have come before there was somebody to wake.
+        if self._answered:
+            self.tell()
+
+    def tell(self) -> None:
+        """Hand the answer on; on the loop's thread."""
+        if not self._told:
+            self._told = True
+            self._on_appended(self._error)
+
+    def _answer(self, error: Exception | None) -> None:
+        """The store's answer, on any thread."""
+        self._error = error
+        self._answered = True
+        if self._wakeups is not None:
+            self._wakeups.add(self)
 
 
 class _WakeUps:
-    """Answers for the waiters of one loop: a store that answers a thousand of them wakes the loop once."""
+    """Answers for the appends of one loop: a store that answers a thousand of them wakes the loop once."""
 
-    __slots__ = ("_answered", "_lock")
+    __slots__ = ("_answered", "_lock", "_loop")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._lock = threading.Lock()
-        self._answered: list[_Waiter] = []
+        self._loop = weakref.ref(loop)
+        self._answered: list[_Append] = []
 
-    def add(self, waiter: _Waiter, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, append: _Append) -> None:
         with self._lock:
-            self._answered.append(waiter)
+            self._answered.append(append)
             if len(self._answered) > 1:
                 return  # the loop has been called and has not come yet
+        loop = self._loop()
         try:
-            loop.call_soon_threadsafe(self._settle)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            self._take()
+            if loop is not None:
+                loop.call_soon_threadsafe(self._tell)
+                return
+        except RuntimeError:
+            pass
+        self._take()  # the loop is closed: nobody waits any more
 
-    def _settle(self) -> None:
-        for waiter in self._take():
-            waiter.settle()
+    def _tell(self) -> None:
+        for append in self._take():
+            append.tell()
 
-    def _take(self) -> list[_Waiter]:
+    def _take(self) -> list[_Append]:
         with self._lock:
             answered, self._answered = self._answered, []
         return answered
@@ -267,5 +370,5 @@ def _wakeups_of(loop: asyncio.AbstractEventLoop) -> _WakeUps:
     with _wakeups_lock:
         wakeups = _wakeups.get(loop)
         if wakeups is None:
-            wakeups = _wakeups[loop] = _WakeUps()
+            wakeups = _wakeups[loop] = _WakeUps(loop)
         return wakeups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from alloy_actors.content import NO_USAGE, Message, StopReason, Usage
@@ -69,6 +69,10 @@ class Result:
     def ok(self) -> bool:
         """Whether the run ended as it should: completed, or at its turn limit."""
         return self.status in ("completed", "max_turns")
+
+    def for_request(self, request_id: str) -> Self:
+        """The same outcome, as that of a request that had joined the run."""
+        return replace(self, request_id=request_id)
 
     def raise_for_status(self) -> Self:
         """Return the result itself when it is ok.

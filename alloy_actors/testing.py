@@ -55,10 +55,11 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Says `text` word by word, then the connection fails; without a listener nothing was said."""
+    """Says `text` word by word, waits for `gate` if there is one, then fails; without a listener nothing was said."""
 
     text: str
     error: ProviderError
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,9 @@ def hang() -> Hang:
     return Hang()
 
 
-def cut(content: str, failure: ProviderError | None = None) -> Cut:
-    """An answer that breaks off after `content`."""
-    return Cut(content, failure or ConnectionFailedError("the scripted stream was cut off"))
+def cut(content: str, failure: ProviderError | None = None, *, gate: Gate | None = None) -> Cut:
+    """An answer that breaks off after `content`, once `gate` is open: something may happen in the middle of a stream."""
+    return Cut(content, failure or ConnectionFailedError("the scripted stream was cut off"), gate)
 
 
 def held(gate: Gate, step: Step) -> Held:
@@ -249,6 +250,8 @@ class ScriptedProvider:
             await asyncio.get_running_loop().create_future()
         if isinstance(step, Cut):
             await _stream([Delta("text", word) for word in _words(step.text)], on_deltas)
+            if step.gate is not None:
+                await step.gate.wait()
             raise step.error
         answer = self._reply(step)
         deltas: list[Delta] = []

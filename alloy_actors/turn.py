@@ -7,51 +7,52 @@ an optional listener, and comes to exactly one `Result`. Each record is written 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
-from alloy_actors.content import History, TextBlock, ThinkingBlock, ToolResult
+from alloy_actors.content import History, ToolResult
+from alloy_actors.conversation import unknown_outcome
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AlloyError, CrashError, FencedError, MalformedReplyError, ProviderError
 from alloy_actors.errors import CancelledError as RunCancelledError
 from alloy_actors.errors import TimeoutError as RunTimeoutError
-from alloy_actors.events import (
-    Event,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-    ThinkingDelta,
-    ToolEnded,
-    ToolStarted,
-    TurnFinished,
-    TurnStarted,
-)
+from alloy_actors.events import RunFinished, RunStarted, TurnFinished, TurnRestarted, TurnStarted
 from alloy_actors.journal import (
     Replied,
     RequestSent,
     RunBegan,
     RunEnded,
+    RunResumed,
+    RunSuspended,
+    Steered,
     ToolCallEnded,
     ToolCallStarted,
 )
+from alloy_actors.ledger import Ledger
 from alloy_actors.logs import log, traced
-from alloy_actors.provider import Delta, ModelReply, ModelRequest
+from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.providers.retry import complete_with_retry
-from alloy_actors.result import Result, Status, ToolCallRecord
+from alloy_actors.reporting import OnEvents, Reporter
+from alloy_actors.result import Result, Status
+from alloy_actors.tool_runner import ToolOutcome
 from alloy_actors.tooldef import ToolContext
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     from alloy_actors.config import RunConfig
     from alloy_actors.content import Message, ToolCall
     from alloy_actors.conversation import Conversation
     from alloy_actors.journal import Journal, Record
     from alloy_actors.provider import Provider
-    from alloy_actors.tool_runner import Cancelled, ToolOutcome, ToolRunner
+    from alloy_actors.tool_runner import Cancelled, ToolRunner
     from alloy_actors.tooldef import Tool
 
-OnEvents: TypeAlias = Callable[[Sequence[Event]], None]
-"""Called on the loop thread with the events of one moment, in order; must not block."""
+Ending: TypeAlias = tuple[Status, AlloyError | None]
+"""How a run ends, and what went wrong."""
+
+COMPLETED: Final[Ending] = ("completed", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ class RunSpec:
         config: Limits, tools, system prompt.
         provider: Who answers (an agent's may have been switched since its start).
         on_events: None when nobody listens; then no event is made and the wire does not stream.
+        numbers: The seq of the next event; None begins at 1.
+        deadline: When the run's time is up; None is `config.timeout` from now.
+        steering: Takes what the user has said since, as (request id, message); asked where a turn has ended.
     """
 
     request_id: str
@@ -73,37 +77,57 @@ class RunSpec:
     config: RunConfig
     provider: Provider
     on_events: OnEvents | None = None
+    numbers: Iterator[int] | None = None
+    deadline: Deadline | None = None
+    steering: Callable[[], Sequence[tuple[str, Message]]] | None = None
 
 
 class Run:
     """One run. `conversation` belongs to the run until `execute` has returned.
 
+    Where the conversation's log says that this very run is on, it was interrupted: it goes on from there.
+
     Attributes:
         why_cancelled: Read when the run's task is cancelled; goes into the history.
+        failure: What the run ends with, as an error, when its task is cancelled; None ends it as cancelled.
         abandoned: Set before the task is cancelled when its agent is gone: the run then just ends, and whoever
-            restores the conversation closes it.
+            restores the conversation goes on with it, or closes it.
+        suspended: Set beside `abandoned` when that is an orderly stop: the next start goes on with the run.
         leaving: The run is at its door: there is nothing left to cancel.
     """
 
     def __init__(
-        self, spec: RunSpec, conversation: Conversation, journal: Journal, runner: ToolRunner
+        self,
+        spec: RunSpec,
+        conversation: Conversation,
+        journal: Journal,
+        runner: ToolRunner,
+        unwritten: Iterable[Record] = (),
     ) -> None:
         self.spec = spec
         self.conversation = conversation
         self.why_cancelled = "the request was cancelled"
+        self.failure: AlloyError | None = None
         self.abandoned = False
+        self.suspended = False
         self.leaving = False
-        self._journal = journal
+        self._ledger = Ledger(journal, conversation, unwritten)
         self._runner = runner
         self._tools: dict[str, Tool] = {tool.name: tool for tool in spec.config.tools}
-        self._deadline = Deadline.after(spec.config.timeout)
-        self._seq = 0
+        self._deadline = spec.deadline or Deadline.after(spec.config.timeout)
+        self._reporter = Reporter(spec.request_id, spec.on_events, spec.numbers)
         self._reply: ModelReply | None = None
-        self._thinking: str | None = None
-        self._partial: list[str] = []  # text of the reply that is arriving
-        self._heard = False  # whether the provider itself streamed in this turn
-        self._records: list[ToolCallRecord] = []
-        self._start_seqs: dict[str, int] = {}
+
+    @property
+    def unwritten(self) -> tuple[Record, ...]:
+        """What the store would not take; the next run of this conversation writes it first."""
+        return self._ledger.unwritten
+
+    def abandon(self, *, suspend: bool = False) -> None:
+        """Let the run end without its door, and without another word to whoever listens."""
+        self.suspended = suspend
+        self.abandoned = True
+        self._reporter.silence()
 
     async def execute(self) -> Result:
         """Run to the end, whatever the end is.
@@ -130,34 +154,55 @@ class Run:
             )
         except asyncio.CancelledError:
             if self.abandoned:
+                await self._suspend()
                 raise
             _forgive_cancellation()
-            status, error = "cancelled", RunCancelledError(self.why_cancelled)
+            if self.failure is not None:
+                status, error = "error", self.failure
+            else:
+                status, error = "cancelled", RunCancelledError(self.why_cancelled)
         if error is not None:
             why = _as_reason(error)
         elif status == "max_turns":
             why = f"the limit of {self.spec.config.max_turns} turns was reached"
         return await self._leave(status, error, why)
 
-    async def _turns(self) -> tuple[Status, AlloyError | None]:
-        spec = self.spec
-        self._emit(RunStarted, agent=spec.agent)
-        if spec.message is not None:
-            await self._record(RunBegan(spec.request_id, spec.message))
-        while self.conversation.turns < spec.config.max_turns:
-            reply = await self._ask()
-            ended = await self._act_on(reply)
-            self._emit(TurnFinished, stop_reason=reply.stop_reason, usage=reply.usage)
-            if ended is not None:
-                return ended
-        return "max_turns", None
+    async def _turns(self) -> Ending:
+        spec, conversation = self.spec, self.conversation
+        ended: Ending | None = None
+        if conversation.running == spec.request_id:
+            ended = await self._take_up()
+        else:
+            self._reporter.emit(RunStarted, conversation.turns, agent=spec.agent)
+            self._ledger.note(RunBegan(spec.request_id, spec.message))
+        while ended is None:
+            if conversation.turns >= spec.config.max_turns:
+                return "max_turns", None
+            ended = await self._finish_turn(await self._ask())
+        return ended
+
+    async def _take_up(self) -> Ending | None:
+        """Go on where the last incarnation was interrupted."""
+        state = self.conversation.run
+        assert state is not None
+        attempt = state.attempt if state.suspended else state.attempt + 1
+        self._ledger.note(RunResumed(self.spec.request_id, attempt))
+        await self._ledger.flush()  # counted before anything can go wrong again
+        log.info("run_resumed", agent=self.spec.agent, request_id=self.spec.request_id, attempt=attempt)
+        if state.reply is None:
+            self._reporter.emit(TurnRestarted, self.conversation.turns + 1, attempt=attempt)
+            return None
+        last = state.reply
+        self._reply = reply = ModelReply(last.message, last.stop_reason, last.usage)
+        return await self._finish_turn(reply)
 
     async def _ask(self) -> ModelReply:
         """One provider request and its record."""
         spec = self.spec
         turn = self.conversation.turns + 1
-        await self._record(RequestSent(spec.request_id, turn, spec.provider.model))
-        self._emit(TurnStarted, turn=turn, model=spec.provider.model)
+        self._ledger.note(RequestSent(spec.request_id, turn, spec.provider.model))
+        await self._ledger.flush()
+        self._reporter.emit(TurnStarted, turn, model=spec.provider.model)
         request = ModelRequest(
             messages=tuple(self.conversation.messages),
             tools=spec.config.tools,
@@ -165,18 +210,13 @@ class Run:
             deadline=self._deadline,
             request_id=spec.request_id,
         )
-        self._heard = False
-        self._partial.clear()
-        reply = await self._complete(request)
-        if spec.on_events is not None and not self._heard:
-            self._on_deltas(_deltas_of(reply))
-        self._partial.clear()
+        reply = await self._complete(request, turn)
+        self._reporter.replied(turn, reply.message)
         self._reply = reply
-        self._thinking = reply.message.thinking or self._thinking
-        await self._record(Replied(spec.request_id, reply.message, reply.stop_reason, reply.usage))
+        self._ledger.note(Replied(spec.request_id, reply.message, reply.stop_reason, reply.usage))
         return reply
 
-    async def _complete(self, request: ModelRequest) -> ModelReply:
+    async def _complete(self, request: ModelRequest, turn: int) -> ModelReply:
         """The reply; what a provider raises beside its errors is a bug of the provider, and a value for the run."""
         spec = self.spec
         name = type(spec.provider).__name__
@@ -184,7 +224,7 @@ class Run:
             reply: object = await complete_with_retry(
                 spec.provider,
                 request,
-                self._on_deltas if spec.on_events is not None else None,
+                self._reporter.listener_for(turn),
                 max_retries=spec.config.max_retries,
                 backoff=spec.config.retry_backoff,
             )
@@ -201,33 +241,56 @@ class Run:
             raise CrashError(msg)
         return reply
 
-    async def _act_on(self, reply: ModelReply) -> tuple[Status, AlloyError | None] | None:
+    async def _finish_turn(self, reply: ModelReply) -> Ending | None:
+        """What the reply asks for, then what the user has said meanwhile; None goes on with another turn."""
+        ended = await self._act_on(reply)
+        self._reporter.emit(
+            TurnFinished, self.conversation.turns, stop_reason=reply.stop_reason, usage=reply.usage
+        )
+        if ended in (None, COMPLETED) and reply.stop_reason != "pause_turn" and self._join():
+            return None
+        return ended
+
+    def _join(self) -> bool:
+        """Let steering messages join; whether there were any. They wait for the next run when this one may not go on."""
+        spec = self.spec
+        if spec.steering is None or self.conversation.turns >= spec.config.max_turns:
+            return False
+        steering = spec.steering()
+        self._ledger.note(
+            *(Steered(spec.request_id, request_id, message) for request_id, message in steering)
+        )
+        return bool(steering)
+
+    async def _act_on(self, reply: ModelReply) -> Ending | None:
         """What the stop reason asks for; None goes on with another turn."""
-        calls = reply.message.tool_calls
         match reply.stop_reason:
             case "tool_use":
-                if not calls:  # only tools that the provider ran itself
-                    return "completed", None
-                await self._run_tools(calls)
+                if not reply.message.tool_calls:  # only tools that the provider ran itself
+                    return COMPLETED
+                await self._run_tools(self.conversation.unanswered)
                 return None
             case "end_turn":
-                return "completed", None
+                return COMPLETED
             case "pause_turn":
                 return None
             case "max_tokens":
-                return await self._cut_off(calls)
+                return self._cut_off(reply.message.tool_calls)
             case "refusal":
                 detail = reply.message.text or reply.metadata.get("stop_details") or "no reason given"
                 return "error", ProviderError(f"the model refused to answer: {detail}", code="refusal")
             case _:
                 assert_never(reply.stop_reason)
 
-    async def _cut_off(self, calls: Sequence[ToolCall]) -> tuple[Status, AlloyError | None]:
+    def _cut_off(self, calls: Sequence[ToolCall]) -> Ending:
         if not calls:
-            return "completed", None
+            return COMPLETED
         text = "Not executed: the reply hit its output limit, so the arguments may be incomplete."
-        await self._record(
-            *(ToolCallEnded(self.spec.request_id, ToolResult(call.id, text, is_error=True)) for call in calls)
+        self._ledger.note(
+            *(
+                ToolCallEnded(self.spec.request_id, ToolResult(call.id, text, is_error=True))
+                for call in self.conversation.unanswered
+            )
         )
         names = ", ".join(call.name for call in calls)
         return "error", MalformedReplyError(
@@ -236,49 +299,45 @@ class Run:
 
     async def _run_tools(self, calls: Sequence[ToolCall]) -> None:
         config = self.spec.config
-        outcomes = await self._runner.run(
-            calls,
+        fresh = [call for call in calls if not self._is_doubtful(call)]
+        for call in calls:
+            if call not in fresh:
+                result = unknown_outcome(call, "the agent crashed")
+                await self.ended(ToolOutcome(call, result, 0.0, result.content))
+        await self._runner.run(
+            fresh,
             self._tools,
             self._context,
             timeout=config.tool_timeout,
             deadline=self._deadline,
             observer=self,
         )
-        self._records.extend(
-            ToolCallRecord(
-                id=outcome.call.id,
-                name=outcome.call.name,
-                input=outcome.call.input,
-                duration=outcome.duration,
-                error=outcome.error,
-                data=outcome.data,
-            )
-            for outcome in outcomes
-        )
+
+    def _is_doubtful(self, call: ToolCall) -> bool:
+        """Whether an earlier incarnation may have done what the call asks for, and doing it again may do harm."""
+        if not self.conversation.was_started(call):
+            return False
+        tool = self._tools.get(call.name)
+        return tool is None or not tool.idempotent
 
     async def starting(self, calls: Sequence[ToolCall]) -> None:
         """Of `ToolObserver`: these calls are about to have their effect, side by side."""
         request_id = self.spec.request_id
-        await self._record(*(ToolCallStarted(request_id, call.id) for call in calls))
-        if self.spec.on_events is not None:
-            for call in calls:
-                self._emit(ToolStarted, id=call.id, name=call.name, input=call.input)
-                self._start_seqs[call.id] = self._seq
+        self._ledger.note(*(ToolCallStarted(request_id, call.id) for call in calls))
+        await self._ledger.flush()
+        for call in calls:
+            self._reporter.tool_started(self.conversation.turns, call)
 
     async def ended(self, outcome: ToolOutcome) -> None:
         """Of `ToolObserver`: a call has its result; in the order in which they end."""
-        await self._record(ToolCallEnded(self.spec.request_id, outcome.result))
-        if self.spec.on_events is not None:
-            call = outcome.call
-            self._emit(
-                ToolEnded,
-                id=call.id,
-                name=call.name,
-                input=call.input,
-                duration=outcome.duration,
-                error=outcome.error,
-                start_seq=self._start_seqs.pop(call.id, self._seq),
-            )
+        result = outcome.result
+        error = outcome.error if outcome.error != result.content else None
+        self._ledger.note(
+            ToolCallEnded(self.spec.request_id, result, round(outcome.duration, 6), error, outcome.data)
+        )
+        if self.conversation.unanswered:
+            self._ledger.begin()  # the others may take long; the last result goes with what comes next
+        self._reporter.tool_ended(self.conversation.turns, outcome)
 
     def _context(self, call: ToolCall, cancelled: Cancelled) -> ToolContext:
         spec = self.spec
@@ -293,80 +352,55 @@ class Run:
             cancelled=cancelled,
         )
 
+    async def _suspend(self) -> None:
+        """An orderly stop: say so, so that going on later does not count as a crash."""
+        if not self.suspended:
+            return
+        _forgive_cancellation()
+        self._ledger.note(RunSuspended(self.spec.request_id))
+        try:
+            await self._ledger.flush()
+        except AlloyError as failure:  # then the next start counts a crash
+            log.error("append_failed", agent=self.spec.agent, **traced(failure))
+
     async def _leave(self, status: Status, error: AlloyError | None, why: str) -> Result:
         """The one door: open calls answered, partial text kept and marked, one `RunFinished`, one result."""
         self.leaving = True
-        request_id = self.spec.request_id
-        partial = "".join(self._partial)
-        closing = self.conversation.closing(request_id, why or "the model returned an empty answer", partial)
-        ended = RunEnded(request_id, status)
-        last: tuple[Record, ...] = (closing, ended) if closing is not None else (ended,)
+        request_id, conversation = self.spec.request_id, self.conversation
+        partial = "".join(self._reporter.partial)
+        closing = conversation.closing(request_id, why or "the model returned an empty answer", partial)
+        if closing is not None:
+            self._ledger.note(closing)
+        state = conversation.run
+        self._ledger.note(_end_of(request_id, status, error))
         try:
-            await self._record(*last)
+            await self._ledger.flush()
         except FencedError:
             raise
-        except (
-            AlloyError
-        ) as failure:  # the store failed: the caller is told, and a restart closes the log again
+        except AlloyError as failure:  # the store failed: the caller is told, and the next run tries again
             status, error = "error", error or failure
-            self.conversation.replay(last)
         reply = self._reply
         result = Result(
             request_id=request_id,
             status=status,
             text=partial or (reply.message.text if reply is not None else ""),
-            thinking=self._thinking,
-            messages=History(self.conversation.messages),
-            usage=self.conversation.run_usage,
-            tool_calls=tuple(self._records),
+            thinking=state.thinking if state is not None else None,
+            messages=History(conversation.messages),
+            usage=conversation.run_usage,
+            tool_calls=tuple(state.tool_calls) if state is not None else (),
             metadata={"provider_response": reply.metadata} if reply is not None and reply.metadata else {},
-            stop_reason=reply.stop_reason if reply is not None else None,
-            turns=self.conversation.turns,
+            stop_reason=conversation.stop_reason,
+            turns=conversation.turns,
             error=error,
         )
-        self._emit(RunFinished, result=result)
+        self._reporter.emit(RunFinished, conversation.turns, result=result)
         return result
 
-    async def _record(self, *records: Record) -> None:
-        await self._journal.append(*records)
-        for record in records:
-            self.conversation.apply(record)
 
-    def _on_deltas(self, deltas: Sequence[Delta]) -> None:
-        on_events = self.spec.on_events
-        if on_events is None or not deltas:
-            return
-        self._heard = True
-        request_id, turn, seq = self.spec.request_id, self.conversation.turns + 1, self._seq
-        batch: list[Event] = []
-        for kind, text in deltas:
-            seq += 1
-            if kind == "text":
-                self._partial.append(text)
-                batch.append(TextDelta(request_id=request_id, seq=seq, turn=turn, text=text))
-            else:
-                batch.append(ThinkingDelta(request_id=request_id, seq=seq, turn=turn, text=text))
-        self._seq = seq
-        on_events(batch)
-
-    def _emit(self, event: Callable[..., Event], **facts: object) -> None:
-        on_events = self.spec.on_events
-        if on_events is None:
-            return
-        self._seq += 1
-        facts.setdefault("turn", self.conversation.turns)
-        on_events((event(request_id=self.spec.request_id, seq=self._seq, **facts),))
-
-
-def _deltas_of(reply: ModelReply) -> list[Delta]:
-    """The deltas of a reply that came in one piece."""
-    deltas: list[Delta] = []
-    for block in reply.message.blocks:
-        if isinstance(block, TextBlock) and block.text:
-            deltas.append(Delta("text", block.text))
-        elif isinstance(block, ThinkingBlock) and block.thinking:
-            deltas.append(Delta("thinking", block.thinking))
-    return deltas
+def _end_of(request_id: str, status: Status, error: AlloyError | None) -> RunEnded:
+    if error is None:
+        return RunEnded(request_id, status, time.time())
+    return RunEnded(request_id, status, time.time(), type(error).__name__, str(error))
 
 
 def _as_reason(error: AlloyError) -> str:

@@ -1,39 +1,49 @@
 """The agent's actor: sole owner of the conversation, one message at a time, never blocking.
 
 It takes requests from its book one by one, lets a run carry each on the loop thread, and meanwhile answers
-everything else at once. When it crashes, the next incarnation reads the journal and closes what was in flight.
+everything else at once. When it crashes, the next incarnation reads the journal and goes on with what was in flight,
+once: a request that crashes its agent twice ends with an error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import itertools
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pykka import ActorDeadError
 
 from alloy_actors.actors import messages as msg
-from alloy_actors.actors.book import Control
 from alloy_actors.actors.entry import Health, RunHandle
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.actors.request import Control
 from alloy_actors.content import NO_HISTORY, History
 from alloy_actors.conversation import Conversation
+from alloy_actors.deadline import Deadline
 from alloy_actors.errors import BusyError, CrashError, FencedError
 from alloy_actors.journal import ModelChanged, RunEnded, Seeded
 from alloy_actors.logs import log, traced
 from alloy_actors.result import Result
 from alloy_actors.session import Session
 from alloy_actors.turn import Run, RunSpec
-from supervisors.reasons import Crash
+from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledActor, stop_self
 
 if TYPE_CHECKING:
     from pykka import ActorRef
 
-    from alloy_actors.actors.book import Request
     from alloy_actors.actors.entry import AgentEntry
-    from alloy_actors.journal import Journal
+    from alloy_actors.actors.request import Request
+    from alloy_actors.conversation import RunState
+    from alloy_actors.journal import Journal, Record
+
+
+MAX_ATTEMPTS = 2
+"""How often a run is tried before its request ends with an error."""
 
 
 class DrillError(Exception):
@@ -48,6 +58,7 @@ class AgentActor(PooledActor):
         self._entry = entry
         self._conversation = Conversation()
         self._journal: Journal | None = None
+        self._unwritten: tuple[Record, ...] = ()  # what the store would not take from the last run
         self._request: Request | None = None  # whose run is on
         self._before_run = NO_HISTORY  # while it is on: the run appends to the conversation's list
 
@@ -68,6 +79,8 @@ class AgentActor(PooledActor):
                     raise message.bug
                 text = f"the run ended with {type(message.bug).__name__}"
                 raise CrashError(text) from message.bug
+            case msg.Fenced():
+                self._fenced(message.error)
             case msg.Restore():
                 self._restore()
             case msg.GetMessages():
@@ -90,7 +103,10 @@ class AgentActor(PooledActor):
 
     def on_stop(self) -> None:
         if (run := self._entry.run) is not None:
-            run.cancel("the agent was stopped")
+            if self._entry.suspending:
+                run.abandon(suspend=True)
+            else:
+                run.cancel("the agent was stopped")
 
     def on_failure(self, *_error: object) -> None:
         if (run := self._entry.run) is not None:
@@ -107,25 +123,46 @@ class AgentActor(PooledActor):
             entry.run.abandon()
             entry.run = None
         self._journal = journal = entry.book.begin_incarnation()
-        self._conversation.replay(entry.store.load(entry.agent_id))
-        if self._conversation.running is not None:
-            self._close_interrupted(journal, self._conversation.running)
+        if (folded := entry.take_folded()) is not None:
+            self._conversation = folded
+        else:
+            self._conversation.replay(entry.store.load(entry.agent_id))
+        conversation = self._conversation
+        entry.book.withdraw_finished(conversation.waiting)
+        if conversation.run is not None:
+            self._take_up(journal, conversation.run)
         entry.up(self.actor_ref)
         taken = entry.book.running()
-        if taken is not None and taken.id in self._conversation.waiting:
+        if self._request is None and taken is not None and taken.id in conversation.waiting:
             self._begin(taken)  # the last incarnation took it, and ended before its run had begun
         else:
             self._take_next()
 
-    def _close_interrupted(self, journal: Journal, request_id: str) -> None:
-        """A run was on when the last incarnation ended: its request ends here, with status "error"."""
-        entry, conversation = self._entry, self._conversation
+    def _take_up(self, journal: Journal, state: RunState) -> None:
+        """A run was on when the last incarnation ended: go on with it, or close it."""
+        entry = self._entry
+        request = entry.book.take_running(state.request_id)
+        if request is None:  # its caller was told already, when the store would not take its end
+            self._close(journal, state, CrashError("the store could not record the end of this request"))
+            return
+        entry.book.joined(state.steered)
+        reported = entry.last_exit is None and entry.report_interrupted
+        if reported or (state.attempt >= MAX_ATTEMPTS and not state.suspended):
+            if reported:
+                error = CrashError("the process ended during this request; its conversation was kept")
+            else:
+                error = CrashError("the agent crashed again during this request; its conversation was kept")
+                error.__cause__ = entry.last_exit.exception if isinstance(entry.last_exit, Crash) else None
+            self._close(journal, state, error)
+            return
+        self._go_on(request, state)
+
+    def _close(self, journal: Journal, state: RunState, error: CrashError) -> None:
+        """End the interrupted run here, with status "error"."""
+        entry, conversation, request_id = self._entry, self._conversation, state.request_id
         closing = conversation.closing(request_id, "the agent crashed and was restarted")
-        ended = RunEnded(request_id, "error")
+        ended = RunEnded(request_id, "error", time.time(), type(error).__name__, str(error))
         records = (closing, ended) if closing is not None else (ended,)
-        last = entry.last_exit
-        error = CrashError("the agent crashed during this request; its conversation was kept")
-        error.__cause__ = last.exception if isinstance(last, Crash) else None
         for record in records:
             conversation.apply(record)
         result = Result(
@@ -134,6 +171,7 @@ class AgentActor(PooledActor):
             error=error,
             messages=History(conversation.messages),
             usage=conversation.run_usage,
+            tool_calls=tuple(state.tool_calls),
             turns=conversation.turns,
         )
 
@@ -144,6 +182,13 @@ class AgentActor(PooledActor):
                 entry.book.finish(request_id, result)
 
         journal.store.append(journal.agent_id, journal.token, records, told)
+
+    def _fenced(self, error: FencedError) -> None:
+        """A newer incarnation in this process is the normal case; another process ends this agent."""
+        if self._journal is not None and self._entry.book.is_current(self._journal):
+            log.error("agent_fenced", agent=self._entry.name, error=str(error))
+            self._entry.fenced = error
+            stop_self(Shutdown("fenced"))
 
     # -- runs --------------------------------------------------------------------------------------------------
 
@@ -158,16 +203,40 @@ class AgentActor(PooledActor):
                 self._begin(item)
 
     def _begin(self, request: Request) -> None:
+        self._before_run = History(self._conversation.messages)
+        self._start(request, self._conversation.fork())
+
+    def _go_on(self, request: Request, state: RunState) -> None:
+        """Continue a run of an earlier incarnation where its records end."""
+        interrupted = self._conversation
+        self._before_run = History(interrupted.messages, state.before)
+        self._conversation = interrupted.fork()
+        self._start(request, interrupted)
+
+    def _start(self, request: Request, conversation: Conversation) -> None:
         entry = self._entry
         assert self._journal is not None
-        assert request.context is not None
         self._request = request
-        self._before_run = History(self._conversation.messages)
+        if request.deadline is None:
+            request.deadline = Deadline.after(entry.config.timeout)
+        on_events = entry.listeners(request.on_events)
+        if on_events is not None and request.numbers is None:
+            request.numbers = itertools.count(1)
         spec = RunSpec(
-            request.id, entry.name, request.message, entry.config, entry.provider, request.on_events
+            request_id=request.id,
+            agent=entry.name,
+            message=request.message,
+            config=entry.config,
+            provider=entry.provider,
+            on_events=on_events,
+            numbers=request.numbers,
+            deadline=request.deadline,
+            steering=entry.book.take_steering,
         )
-        run = Run(spec, self._conversation.fork(), self._journal, entry.runner)
-        context = request.context.copy()  # a request that is begun twice must not share one
+        run = Run(spec, conversation, self._journal, entry.runner, self._unwritten)
+        self._unwritten = ()
+        # A request that is begun twice must not share a context; one from an earlier process has none.
+        context = request.context.copy() if request.context is not None else contextvars.Context()
         context.run(CHAIN.set, (*request.chain, Link(entry, request)))
         handle = RunHandle(request.id, run)
         carry = partial(_carry, run, handle, entry, self.actor_ref)
@@ -179,6 +248,7 @@ class AgentActor(PooledActor):
         if self._request is None or self._request.id != message.request_id:
             return  # of a run this incarnation did not begin
         self._conversation = message.conversation
+        self._unwritten = message.unwritten
         self._request = None
         self._entry.run = None
         self._take_next()
@@ -221,6 +291,7 @@ class AgentActor(PooledActor):
         self._refuse_while_busy("reset")
         base = Seeded((), self._conversation.usage)
         self._conversation.apply(base)
+        self._unwritten = ()
         self._entry.book.compact((base,), self._fail_on_error)
 
     def _refuse_while_busy(self, call: str) -> None:
@@ -234,13 +305,18 @@ class AgentActor(PooledActor):
     def _note(self, record: ModelChanged) -> None:
         """Record something that is no part of a run."""
         assert self._journal is not None
+        self._conversation.apply(record)
+        if self._unwritten:
+            self._unwritten += (record,)  # in order, with the next run
+            return
         self._journal.store.append(
             self._journal.agent_id, self._journal.token, (record,), self._fail_on_error
         )
-        self._conversation.apply(record)
 
     def _fail_on_error(self, error: Exception | None) -> None:
-        if error is not None:
+        if isinstance(error, FencedError):
+            _tell(self.actor_ref, msg.Fenced(error))
+        elif error is not None:
             # The store's word may come on its own thread: let the actor fail in its own.
             self.actor_ref.tell(msg.RunCrashed("", error))
 
@@ -252,24 +328,27 @@ async def _carry(run: Run, handle: RunHandle, entry: AgentEntry, actor: ActorRef
         result = await run.execute()
     except asyncio.CancelledError:
         handle.ended = True
+        if run.suspended:
+            entry.book.finish(request_id, entry.kept_for_later(request_id))
         raise
-    except FencedError:
-        failed: BaseException | None = None  # a newer incarnation has the conversation, and closes it
+    except FencedError as error:  # a newer incarnation has the conversation, and closes it
+        failed: BaseException | None = None
+        _tell(actor, msg.Fenced(error))
     except BaseException as bug:
         failed = bug
         _tell(actor, msg.RunCrashed(request_id, bug))
     else:
         # In this order: who has the result finds it in messages() as well.
-        _tell(actor, msg.RunDone(request_id, run.conversation))
+        _tell(actor, msg.RunDone(request_id, run.conversation, run.unwritten))
         entry.book.finish(request_id, result)
         return
     handle.ended = True
     if entry.condition == "stopped":  # no incarnation will come to close it
-        error = CrashError("the run failed while its agent was being stopped")
-        entry.book.finish(request_id, entry.outcome(request_id, "error", error, cause=failed))
+        error_ = CrashError("the run failed while its agent was being stopped")
+        entry.book.finish(request_id, entry.outcome(request_id, "error", error_, cause=failed))
 
 
-def _tell(actor: ActorRef[AgentActor], message: msg.RunDone | msg.RunCrashed) -> None:
+def _tell(actor: ActorRef[AgentActor], message: object) -> None:
     try:
         actor.tell(message)
     except ActorDeadError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from alloy_actors.actors.system import default_system
+from alloy_actors.actors.default import default_system
 
 if TYPE_CHECKING:
     from alloy_actors.actors.ref import AgentRef

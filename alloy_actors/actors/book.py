@@ -1,86 +1,34 @@
 """The requests of one agent: accepted here, taken by the agent's actor, finished exactly once.
 
 The book is held by the runtime and not by the actor, so a crash loses no request: the next incarnation finds the
-queue as it was. A request is queued, running or finished; `finish`: the first wins. All methods may be called from
-any thread; callbacks run after the lock is released, on the thread that finished the request.
+queue as it was. A request is queued, running or finished; `finish`: the first wins. One that steers joins the run
+that is on and finishes with it. All methods may be called from any thread; callbacks run after the lock is released,
+on the thread that finished the request.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
+from alloy_actors.actors.kept import KeptResults
+from alloy_actors.actors.line import Line
+from alloy_actors.actors.request import Control, Request
 from alloy_actors.conversation import Conversation
-from alloy_actors.errors import AgentDownError, ConfigError, QueueFullError
+from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
 from alloy_actors.journal import Accepted, Journal, Record, Seeded, Withdrawn
 from alloy_actors.logs import log, traced
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
-    import contextvars
+    from collections.abc import Callable, Collection, Iterable
 
-    from alloy_actors.actors.guard import Link
+    from alloy_actors.actors.request import Cancel, OnResult
     from alloy_actors.content import Message, Usage
+    from alloy_actors.errors import AlloyError
     from alloy_actors.journal import Store
     from alloy_actors.result import Result
-    from alloy_actors.turn import OnEvents
-
-OnResult: TypeAlias = Callable[["Result"], object]
-
-KEPT_RESULTS = 1000
-"""Finished results that stay readable per agent, whatever their age."""
-
-
-class Request:
-    """One accepted request; all fields are the book's, read them only."""
-
-    __slots__ = (
-        "acknowledged",
-        "callbacks",
-        "cancel",
-        "chain",
-        "context",
-        "finished_at",
-        "id",
-        "message",
-        "on_events",
-        "refused",
-        "result",
-        "state",
-        "why_cancelled",
-    )
-
-    def __init__(
-        self,
-        request_id: str,
-        message: Message,
-        context: contextvars.Context,
-        chain: tuple[Link, ...],
-        on_events: OnEvents | None,
-    ) -> None:
-        self.id = request_id
-        self.message = message
-        self.context: contextvars.Context | None = context
-        self.chain = chain
-        self.on_events = on_events
-        self.state: Literal["recording", "queued", "running", "finished"] = "recording"
-        self.result: Result | None = None
-        self.finished_at = 0.0
-        self.acknowledged: PooledFuture[None] | None = None  # of a store that answers on a thread of its own
-        self.refused: Exception | None = None  # by the store
-        self.cancel: Callable[[str], None] | None = None  # how to cancel the run, once there is one
-        self.why_cancelled: str | None = None  # asked for before there was a run
-        self.callbacks: list[OnResult] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """A message for the actor that waits its turn between two runs."""
-
-    message: object
 
 
 class RequestBook:
@@ -92,17 +40,20 @@ class RequestBook:
         max_pending: How many may wait behind the running one.
         result_ttl: Seconds that a finished result is kept.
         wake: Called when there is something to take; must not block.
+        heard: Called with every result, after those who wait for it; must not block.
     """
 
     __slots__ = (
         "_closed",
+        "_draining",
         "_finished",
+        "_heard",
+        "_joined",
         "_journal",
         "_lock",
         "_max_pending",
         "_open",
         "_queue",
-        "_result_ttl",
         "_running",
         "_settled",
         "_store",
@@ -112,20 +63,28 @@ class RequestBook:
     )
 
     def __init__(
-        self, agent_id: str, store: Store, max_pending: int, result_ttl: float, wake: Callable[[], None]
+        self,
+        agent_id: str,
+        store: Store,
+        max_pending: int,
+        result_ttl: float,
+        wake: Callable[[], None],
+        heard: Callable[[Result], object] = lambda _: None,
     ) -> None:
         self.agent_id = agent_id
         self._store = store
         self._max_pending = max_pending
-        self._result_ttl = result_ttl
         self._wake = wake
+        self._heard = heard
         self._lock = threading.RLock()  # a store may acknowledge at once, inside `append`
         self._journal: Journal | None = None
-        self._queue: list[Request | Control] = []
+        self._queue = Line()
         self._open: dict[str, Request] = {}  # recording, queued and running ones
-        self._finished: dict[str, Request] = {}  # oldest first
+        self._finished = KeptResults(result_ttl)
         self._running: Request | None = None
+        self._joined: tuple[Request, ...] = ()  # those that are part of its run
         self._closed: str | None = None  # why nothing is accepted
+        self._draining: str | None = None  # why nothing is accepted but what running runs need
         self._telling = 0  # results whose callbacks are being called
         self._settled: list[Callable[[], object]] = []
 
@@ -149,36 +108,64 @@ class RequestBook:
             self._journal = Journal(self.agent_id, token, self._store)
             return self._journal
 
-    def accept(self, request: Request) -> Request:
+    def accept(self, request: Request, *, bounded: bool = True) -> Request:
         """Take a request in; it is accepted when `recorded` has returned.
+
+        Args:
+            request: A new one.
+            bounded: Whether `max_pending` holds.
 
         Returns:
             The request itself, or the earlier one with the same id.
 
         Raises:
             QueueFullError: max_pending wait already.
-            AgentDownError: The agent is stopped or parked.
+            BusyError: There is another request, and this one is not to wait.
+            AgentDownError: The agent is stopped or parked, or its system is about to be.
             ConfigError: The id is known with another message.
         """
         with self._lock:
-            self._prune()
             known = self._open.get(request.id) or self._finished.get(request.id)
             if known is not None:
                 if known.message != request.message:
                     msg = f"request_id {request.id!r} was already used for another message: ids name one request"
                     raise ConfigError(msg)
                 return known
-            if self._closed is not None:
-                raise AgentDownError(self._closed)
-            self._check_room()
+            self._check_open(request)
+            if request.when_busy == "reject" and self._open:
+                msg = "the agent has another request: wait for it, or hand this one in with when_busy='queue'"
+                raise BusyError(msg)
+            if bounded:
+                self._check_room()
             self._open[request.id] = request
             # Under the lock, so that the log has the order of the queue and a token that is current.
-            self._append(
-                (Accepted(request.id, request.message),), lambda error: self._recorded(request, error)
-            )
+            accepted = Accepted(request.id, request.message, request.when_busy)
+            self._append((accepted,), lambda error: self._recorded(request, error))
             if request.state == "recording" and request.refused is None:
                 request.acknowledged = PooledFuture()
         return request
+
+    def adopt(self, request: Request) -> None:
+        """Take in a request that the log has and nobody here knows of: it was accepted in an earlier process."""
+        with self._lock:
+            if request.id not in self._open and request.id not in self._finished:
+                self._open[request.id] = request
+                request.state = "queued"
+                self._queue.add(request)
+
+    def remember(self, message: Message, result: Result, age: float) -> None:
+        """Keep a result from an earlier process readable.
+
+        Args:
+            message: What the user said.
+            result: The result.
+            age: Seconds since it was there.
+        """
+        with self._lock:
+            if result.request_id not in self._open and result.request_id not in self._finished:
+                request = Request(result.request_id, message, None, (), None)
+                request.state, request.result = "finished", result
+                self._finished.keep(request, age)
 
     def recorded(self, request: Request) -> None:
         """Wait until the store has the request, and let the agent know of it.
@@ -196,6 +183,13 @@ class RequestBook:
             await request.acknowledged
         self._after_recording(request)
 
+    def when_recorded(self, request: Request) -> None:
+        """`recorded` for those who cannot wait: the agent is woken when the store has the request."""
+        if request.acknowledged is None:
+            self._settle_recording(request)
+        else:
+            request.acknowledged.add_done_callback(lambda _: self._settle_recording(request))
+
     def control(self, control: Control) -> None:
         """Queue something behind the requests accepted so far.
 
@@ -205,21 +199,53 @@ class RequestBook:
         with self._lock:
             if self._closed is not None:
                 raise AgentDownError(self._closed)
-            self._queue.append(control)
+            self._queue.add(control)
         self._wake()
 
     def take(self) -> Request | Control | None:
         """The next thing to do, None when there is none or a request is running. For the actor only."""
         with self._lock:
-            if self._running is not None or not self._queue:
+            if self._running is not None:
                 return None
-            item = self._queue.pop(0)
+            item = self._queue.take(only_awaited=self._draining is not None)
             if isinstance(item, Request):
                 item.state = "running"
                 self._running = item
             return item
 
-    def began(self, request: Request, cancel: Callable[[str], None]) -> None:
+    def take_running(self, request_id: str) -> Request | None:
+        """The request whose run is to be gone on with; None when it has its result already."""
+        with self._lock:
+            request = self._open.get(request_id)
+            if request is not None and request is not self._running:
+                self._queue.remove(request)
+                request.state = "running"
+                self._running = request
+            return request
+
+    def take_steering(self) -> list[tuple[str, Message]]:
+        """Requests that steer, in order: from here on they are part of the run that is on."""
+        with self._lock:
+            steering = self._queue.take_steering()
+            for request in steering:
+                self._join(request)
+            return [(request.id, request.message) for request in steering]
+
+    def joined(self, request_ids: Collection[str]) -> None:
+        """What the log says has joined the run that is on; what it does not say waits again, in front."""
+        with self._lock:
+            back = [request for request in self._joined if request.id not in request_ids]
+            self._joined = tuple(request for request in self._joined if request.id in request_ids)
+            for request in back:
+                request.state = "queued"
+            self._queue.put_back(back)
+            for request_id in request_ids:
+                joined = self._open.get(request_id)
+                if joined is not None and joined.state == "queued":
+                    self._queue.remove(joined)
+                    self._join(joined)
+
+    def began(self, request: Request, cancel: Cancel) -> None:
         """The request's run exists; `cancel(why)` ends it."""
         with self._lock:
             request.cancel = cancel
@@ -228,17 +254,28 @@ class RequestBook:
             cancel(why)
 
     def finish(self, request_id: str, result: Result) -> bool:
-        """Give the request its result and tell everyone who waits; False when it has one already."""
+        """Give the request its result and tell everyone who waits; False when it has one already.
+
+        What has joined its run gets the same result under its own id.
+        """
         with self._lock:
-            request = self._open.pop(request_id, None)
+            request = self._open.get(request_id)
             if request is None:
                 return False
-            callbacks = self._settle(request, result)
+            finished = [request]
+            if request is self._running:
+                finished += self._joined
+                self._joined = ()
+            told = []
+            for one in finished:
+                its = result if one is request else result.for_request(one.id)
+                told.append((self._settle(one, its), its))
             more = bool(self._queue)
             self._telling += 1
         if more:
             self._wake()
-        _tell(callbacks, result)
+        for callbacks, its in told:
+            _tell([*callbacks, self._heard], its)
         with self._lock:
             self._telling -= 1
             settled = self._take_settled()
@@ -263,14 +300,14 @@ class RequestBook:
             cancelled: Makes the result of a request that has not begun.
 
         Returns:
-            Whether there was such a request that had not finished.
+            Whether there was such a request that had not finished. One that has joined a run cannot be taken back.
         """
         with self._lock:
             request = self._running if request_id is None else self._open.get(request_id)
         if request is not None and request.acknowledged is not None:
             request.acknowledged.get()  # a store that is about to answer: then it is queued, or refused
         with self._lock:
-            if request is None or request.id not in self._open:
+            if request is None or request.id not in self._open or request.state == "joined":
                 return False
             if request is self._running:
                 request.why_cancelled = why
@@ -279,24 +316,45 @@ class RequestBook:
                 cancel = None
                 if request in self._queue:
                     self._queue.remove(request)
-                self._append((Withdrawn(request.id),), _log_failure)
+                self._append((Withdrawn(request.id, time.time()),), _log_failure)
         if request.state != "running":
             self.finish(request.id, cancelled(request))
         elif cancel is not None:
             cancel(why)
         return True
 
-    def close(self, why: str, outcome: Callable[[Request], Result | None]) -> None:
+    def fail(self, request_id: str, error: AlloyError) -> None:
+        """End the run of a request with an error; nothing happens when it is not running."""
+        with self._lock:
+            request = self._open.get(request_id)
+            cancel = request.cancel if request is not None else None
+        if cancel is not None:
+            cancel(str(error), error)
+
+    def drain(self, why: str) -> None:
+        """Begin nothing more, and accept nothing more, but what runs that are on wait for.
+
+        Args:
+            why: The text of the AgentDownError that `accept` raises.
+        """
+        with self._lock:
+            self._draining = why
+
+    def close(self, why: str, outcome: Callable[[Request], Result | None], *, withdraw: bool) -> None:
         """Refuse new requests and finish the open ones.
 
         Args:
             why: The text of the AgentDownError that `accept` raises until `reopen`.
             outcome: A request's result; None leaves it to its run, which is about to end.
+            withdraw: Whether the log shall say that those that wait are over; else a later start goes on with them.
         """
         with self._lock:
             self._closed = why
-            self._queue.clear()
-            requests = list(self._open.values())
+            waiting = [request.id for request in self._queue.clear()]
+            requests = [request for request in self._open.values() if request.state != "joined"]
+            if withdraw and waiting:
+                now = time.time()
+                self._append(tuple(Withdrawn(request_id, now) for request_id in waiting), _log_failure)
         for request in requests:
             result = outcome(request)
             if result is not None:
@@ -306,6 +364,13 @@ class RequestBook:
         """Accept requests again, after a parked agent came back."""
         with self._lock:
             self._closed = None
+
+    def withdraw_finished(self, request_ids: Iterable[str]) -> None:
+        """Say in the log that requests are over that wait there, and whose callers were told already."""
+        with self._lock:
+            over = tuple(Withdrawn(request_id) for request_id in request_ids if request_id in self._finished)
+            if over:
+                self._append(over, _log_failure)
 
     def on_finished(self, request: Request, callback: OnResult) -> None:
         """Call `callback(result)` when the request has its result: now, if it has."""
@@ -330,15 +395,18 @@ class RequestBook:
         """The request whose run is on."""
         return self._running
 
+    def is_current(self, journal: Journal) -> bool:
+        """Whether no newer incarnation in this process has the log."""
+        return self._journal is journal
+
     def pending(self) -> int:
         """How many requests wait behind the running one."""
         with self._lock:
-            return len(self._open) - (self._running is not None)
+            return self._waiting()
 
     def result(self, request_id: str) -> Result | None:
         """The result of a finished request within `result_ttl`; None when it is not there (yet, or any more)."""
         with self._lock:
-            self._prune()
             request = self._finished.get(request_id)
             return request.result if request is not None else None
 
@@ -348,13 +416,26 @@ class RequestBook:
             waiting = tuple(
                 Accepted(request.id, request.message)
                 for request in self._open.values()
-                if request is not self._running
+                if request.state in ("recording", "queued")
             )
             assert self._journal is not None
             self._store.compact(self.agent_id, self._journal.token, base + waiting, on_compacted)
 
+    def _check_open(self, request: Request) -> None:
+        if self._closed is not None:
+            raise AgentDownError(self._closed)
+        if self._draining is not None and not request.chain:
+            raise AgentDownError(self._draining)
+
+    def _waiting(self) -> int:
+        return len(self._open) - (self._running is not None) - len(self._joined)
+
+    def _join(self, request: Request) -> None:
+        request.state = "joined"
+        self._joined += (request,)
+
     def _check_room(self) -> None:
-        waiting = len(self._open) - (self._running is not None)
+        waiting = self._waiting()
         # An idle agent takes one at once: it does not wait.
         if waiting >= self._max_pending + (self._running is None):
             msg = f"{waiting} requests wait already (max_pending={self._max_pending}): wait for one, or raise max_pending"
@@ -373,7 +454,7 @@ class RequestBook:
                 request.refused = error
             elif request.state == "recording" and request.id in self._open:
                 request.state = "queued"
-                self._queue.append(request)
+                self._queue.add(request)
             acknowledged = request.acknowledged
         if acknowledged is not None:
             acknowledged.set()
@@ -381,7 +462,27 @@ class RequestBook:
     def _after_recording(self, request: Request) -> None:
         if request.refused is not None:
             raise request.refused
+        if request.when_busy == "interrupt":
+            self._interrupt(request)
         self._wake()
+
+    def _settle_recording(self, request: Request) -> None:
+        if request.refused is not None:
+            log.error("request_lost", agent=self.agent_id, request_id=request.id, **traced(request.refused))
+        else:
+            self._wake()
+
+    def _interrupt(self, request: Request) -> None:
+        """End the run that is on in favour of a request that waits."""
+        why = "the request was interrupted by a newer message"
+        with self._lock:
+            running = self._running
+            if running is None or request.state != "queued":
+                return
+            running.why_cancelled = why
+            cancel = running.cancel
+        if cancel is not None:
+            cancel(why)
 
     def _take_settled(self) -> list[Callable[[], object]]:
         if self._open or self._telling or not self._settled:
@@ -390,27 +491,18 @@ class RequestBook:
         return settled
 
     def _settle(self, request: Request, result: Result) -> list[OnResult]:
+        del self._open[request.id]
         if request is self._running:
             self._running = None
         request.state = "finished"
         request.result = result
-        request.finished_at = time.monotonic()
         callbacks, request.callbacks = request.callbacks, []
         # A kept result must not keep the caller's context, its listener, or the frames of what went wrong alive.
-        request.context = request.on_events = request.cancel = None
+        request.context = request.on_events = request.cancel = request.numbers = request.deadline = None
         request.chain = ()
         _forget_frames(result.error)
-        self._finished[request.id] = request
-        self._prune()
+        self._finished.keep(request)
         return callbacks
-
-    def _prune(self) -> None:
-        finished = self._finished
-        while finished:
-            oldest = next(iter(finished.values()))
-            if len(finished) <= KEPT_RESULTS and time.monotonic() - oldest.finished_at < self._result_ttl:
-                return
-            del finished[oldest.id]
 
 
 def _tell(callbacks: list[OnResult], result: Result) -> None:

@@ -64,6 +64,13 @@ class Callbacks:
         if self._closed:
             ref.stop(block=False)  # started for this late one alone
 
+    def after(self, function: Callable[[], object]) -> None:
+        """Call `function` when the callbacks submitted so far have been called: now, if there are none."""
+        if self._ref is None:
+            function()
+        else:
+            self.submit(lambda _: function(), None)
+
     def close(self) -> None:
         """End the actor once the callbacks submitted so far have been called; returns at once."""
         with self._starting:

@@ -7,6 +7,7 @@ the actor.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 import time
@@ -20,25 +21,32 @@ from pykka import ActorDeadError
 from alloy_actors.actors.book import RequestBook
 from alloy_actors.actors.loop_thread import loop_lag
 from alloy_actors.actors.messages import WAKE
-from alloy_actors.content import NO_USAGE, Usage
+from alloy_actors.actors.request import Request
+from alloy_actors.actors.restoring import fold
+from alloy_actors.content import NO_USAGE, Usage, user
 from alloy_actors.errors import AgentDownError, AlloyError, CancelledError, CrashError
+from alloy_actors.logs import log
 from alloy_actors.result import Result, Status
 from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pykka import ActorRef
 
-    from alloy_actors.actors.book import Request
     from alloy_actors.actors.callbacks import Callbacks
     from alloy_actors.actors.loop_thread import Task
+    from alloy_actors.actors.pubsub import PubSub
     from alloy_actors.config import AgentConfig
     from alloy_actors.content import Message
+    from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import Deadline
+    from alloy_actors.errors import FencedError
+    from alloy_actors.events import Event
     from alloy_actors.journal import Store
     from alloy_actors.provider import Provider
+    from alloy_actors.reporting import OnEvents
     from alloy_actors.tool_runner import ToolRunner
     from alloy_actors.turn import Run
     from supervisors import ChildExit
@@ -92,9 +100,10 @@ class RunHandle:
         self.ended = False  # there will be no result from it
         self.task: Task | None = None  # set by the one who starts it, before anyone else sees the handle
 
-    def cancel(self, why: str) -> None:
-        """End the run by its door, with status "cancelled"; nothing happens when it is there already."""
+    def cancel(self, why: str, failure: AlloyError | None = None) -> None:
+        """End the run by its door, as cancelled or with an error; nothing happens when it is there already."""
         self._run.why_cancelled = why
+        self._run.failure = failure
         if self.task is not None:
             self.task.cancel()
 
@@ -102,9 +111,13 @@ class RunHandle:
         """For the loop: whether there is something left to cancel."""
         return not self._run.leaving
 
-    def abandon(self) -> None:
-        """End the run without its door: its agent's actor is gone, and the next one closes the conversation."""
-        self._run.abandoned = True
+    def abandon(self, *, suspend: bool = False) -> None:
+        """End the run without its door: its agent's actor is gone, and the next one goes on with the conversation.
+
+        Args:
+            suspend: An orderly stop, which the log shall tell from a crash.
+        """
+        self._run.abandon(suspend=suspend)
         if self.task is not None:
             self.task.cancel()
 
@@ -113,7 +126,9 @@ class AgentEntry:
     """See the module. `ref`, `condition` and `run` change under the entry's lock."""
 
     __slots__ = (
+        "_folded",
         "_lock",
+        "_pubsub",
         "_waiting",
         "agent_id",
         "book",
@@ -122,17 +137,20 @@ class AgentEntry:
         "condition",
         "config",
         "created_at",
+        "fenced",
         "last_exit",
         "last_ref",
         "name",
         "pid",
         "provider",
         "ref",
+        "report_interrupted",
         "restarts",
         "run",
         "runner",
         "stop_requested",
         "store",
+        "suspending",
     )
 
     def __init__(
@@ -143,6 +161,7 @@ class AgentEntry:
         store: Store,
         runner: ToolRunner,
         callbacks: Callbacks,
+        pubsub: PubSub,
     ) -> None:
         self.name = name
         self.agent_id = agent_id
@@ -151,7 +170,10 @@ class AgentEntry:
         self.store = store
         self.runner = runner
         self.callbacks = callbacks
-        self.book = RequestBook(agent_id, store, config.max_pending, config.result_ttl, self.wake)
+        self.book = RequestBook(
+            agent_id, store, config.max_pending, config.result_ttl, self.wake, self._publish
+        )
+        self._pubsub = pubsub
         self.condition: Condition = "starting"
         self.ref: ActorRef[Any] | None = None
         self.last_ref: ActorRef[Any] | None = (
@@ -166,6 +188,82 @@ class AgentEntry:
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], None]] = []
         self.stop_requested = False  # an actor that comes up nevertheless ends at once
+        self.suspending = False  # the system is being stopped: what is not done is left to its next start
+        self.report_interrupted = (
+            False  # a run that an earlier process began ends here, and is not gone on with
+        )
+        self.fenced: FencedError | None = None  # another process has the journal
+        self._folded: Conversation | None = None
+
+    def take_up(self) -> bool:
+        """Read what the store has of this agent, before anybody hands in requests; whether there was anything.
+
+        Raises:
+            StoreError: It could not be read.
+        """
+        self.book.begin_incarnation()
+        records = self.store.load(self.agent_id)
+        if not records:
+            return False
+        self._folded, finished = fold(records, self.config.result_ttl)
+        for one in finished:
+            self.book.remember(one.message, one.result, one.age)
+        run = self._folded.run
+        if run is not None and run.message is not None:
+            self.book.adopt(Request(run.request_id, run.message, None, (), None))
+            for request_id, message in run.steered.items():
+                self.book.adopt(Request(request_id, message, None, (), None, "steer"))
+        for accepted in self._folded.waiting.values():
+            self.book.adopt(
+                Request(accepted.request_id, accepted.message, None, (), None, accepted.when_busy)
+            )
+        return True
+
+    def take_folded(self) -> Conversation | None:
+        """What `take_up` has read, for the first incarnation."""
+        folded, self._folded = self._folded, None
+        return folded
+
+    def listeners(self, on_events: OnEvents | None) -> OnEvents | None:
+        """Who hears a run: the one who waits for it, and whoever subscribes to the agent's events when it begins."""
+        topic = self.topic("events")
+        if not self._pubsub.is_heard(topic):
+            return on_events
+
+        def hear(events: Sequence[Event]) -> None:
+            if on_events is not None:
+                on_events(events)
+            for event in events:
+                self._pubsub.publish(topic, event)
+
+        return hear
+
+    def topic(self, what: Literal["responses", "events"]) -> str:
+        """Where the agent's results, or its runs' events, are published."""
+        return f"agent:{self.agent_id}:{what}"
+
+    def subscribe(self) -> None:
+        """Take what is published on the topics of `subscribe=` as requests, until the agent is stopped."""
+        for topic in self.config.subscribe:
+            self._pubsub.attach(topic, self._hear)
+
+    def _publish(self, result: Result) -> None:
+        self._pubsub.publish(self.topic("responses"), result)
+
+    def _hear(self, message: object) -> None:
+        """A message on a topic: text, or the text of another agent's result."""
+        text = message.text if isinstance(message, Result) else message
+        if not isinstance(text, str) or not text:
+            log.debug("message_ignored", agent=self.name, message=type(message).__name__)
+            return
+        context = contextvars.copy_context()
+        request = Request(os.urandom(16).hex(), user(text), context, (), None)
+        try:
+            self.book.accept(request, bounded=False)
+        except AgentDownError as error:
+            log.warning("message_lost", agent=self.name, error=str(error))
+            return
+        self.book.when_recorded(request)
 
     def wake(self) -> None:
         """Tell the actor that its book may hold something; one that comes up reads the book anyway."""
@@ -226,6 +324,18 @@ class AgentEntry:
             except pykka.Timeout:
                 return False
 
+    def await_idle(self, deadline: Deadline) -> bool:
+        """Wait until no run is on; whether none is."""
+        while (running := self.book.running()) is not None:
+            ended: PooledFuture[Result] = PooledFuture()
+            self.book.on_finished(running, ended.set)
+            try:
+                ended.get(timeout=deadline.remaining())
+            except pykka.Timeout:
+                self.book.forget(running, ended.set)
+                return False
+        return True
+
     def await_end(self, deadline: Deadline) -> bool:
         """Wait until a stopped agent's last run has left by its door and all callbacks have been called."""
         settled: PooledFuture[None] = PooledFuture()
@@ -236,7 +346,9 @@ class AgentEntry:
             # A provider or a tool that will not be cancelled: whoever waits is told, whatever it does later.
             error = CancelledError("the agent was stopped; its run did not end in time")
             self.book.close(
-                self.book.why_closed() or "", lambda request: self.outcome(request.id, "cancelled", error)
+                self.book.why_closed() or "",
+                lambda request: self.outcome(request.id, "cancelled", error),
+                withdraw=False,
             )
         return self.callbacks.drained(deadline.remaining())
 
@@ -255,29 +367,47 @@ class AgentEntry:
         self.book.close(
             why,
             lambda request: self.outcome(request.id, "error", AgentDownError(why), cause=_cause_of(reason)),
+            withdraw=True,
         )
         self._notify()
 
     def _stopped(self, reason: ExitReason) -> None:
         """The actor ended for good. A run that is on leaves by its own door when the stop was orderly."""
-        self._gone("stopped", reason, keep_run=reason.ok)
+        self._gone("stopped", reason, keep_run=reason.ok and self.fenced is None)
         orderly = reason.ok
 
         def outcome(request: Request) -> Result | None:
             run = self.run
+            if self.fenced is not None:
+                return self.outcome(request.id, "error", self.fenced)
             if orderly and request.state == "running" and run is not None and not run.ended:
                 return None
+            if orderly and self.suspending:
+                return self.kept_for_later(request.id)
             error = CancelledError("the agent was stopped") if orderly else CrashError("the agent ended")
             return self.outcome(
                 request.id, "cancelled" if orderly else "error", error, cause=_cause_of(reason)
             )
 
-        self.book.close(f"agent {self.name!r} is stopped", outcome)
+        self.book.close(
+            f"agent {self.name!r} is stopped",
+            outcome,
+            withdraw=not self.suspending and self.fenced is None,
+        )
         self.book.when_settled(self._bury)
         self._notify()
 
+    def kept_for_later(self, request_id: str) -> Result:
+        """The result of a request that is not over: the system's next start goes on with it."""
+        error = CancelledError(
+            "the system was stopped; the request is kept in the store and goes on when the agent is started again"
+        )
+        return self.outcome(request_id, "cancelled", error)
+
     def _bury(self) -> None:
         """Everyone was told; nothing of the agent is needed any more."""
+        for topic in self.config.subscribe:
+            self._pubsub.detach(topic, self._hear)
         self.callbacks.close()
         self.book.retire()
 

@@ -19,8 +19,8 @@ from alloy_actors.errors import WouldDeadlock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alloy_actors.actors.book import Request
     from alloy_actors.actors.entry import AgentEntry
+    from alloy_actors.actors.request import Request
 
 
 class Link(NamedTuple):

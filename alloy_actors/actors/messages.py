@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from alloy_actors.conversation import Conversation
+    from alloy_actors.errors import FencedError
+    from alloy_actors.journal import Record
     from alloy_actors.provider import Provider
 
 
@@ -22,10 +24,11 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class RunDone:
-    """A run has left by its door; the conversation is the actor's again."""
+    """A run has left by its door; the conversation is the actor's again, with what the store would not take so far."""
 
     request_id: str
     conversation: Conversation
+    unwritten: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,13 @@ class RunCrashed:
 
     request_id: str
     bug: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The store refused a record because another process has the agent's journal: this agent is over."""
+
+    error: FencedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.default import default_system, when_loop_has_ended
 from alloy_actors.actors.guard import check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.actors.system import default_system, when_loop_has_ended
 from alloy_actors.config import RunConfig, check_callback, check_text, make_config
 from alloy_actors.content import user
 from alloy_actors.conversation import Conversation
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from alloy_actors.actors.loop_thread import Task
     from alloy_actors.events import Event
-    from alloy_actors.turn import OnEvents
+    from alloy_actors.reporting import OnEvents
 
 
 def run(message: str | None, **options: Any) -> Result:

@@ -6,26 +6,28 @@ front for coroutines, on whatever loop they run.
 
 from __future__ import annotations
 
-import asyncio
-import builtins
-import contextvars
-import os
 import queue
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import pykka
 
 from alloy_actors.actors import messages as msg
 from alloy_actors.actors.asking import ANSWER_TIMEOUT, aask, ask, await_actor, wait_for_actor
 from alloy_actors.actors.blocking import blocking_region
-from alloy_actors.actors.book import Control, Request
-from alloy_actors.actors.callbacks import deliver_to
-from alloy_actors.actors.guard import chain, check_blocking, in_run_of, waiting_for
+from alloy_actors.actors.guard import check_blocking, in_run_of, waiting_for
+from alloy_actors.actors.handing_in import aaccept, accept, await_result, call_back, wait, waited_too_long
+from alloy_actors.actors.pubsub import BUFFERED
+from alloy_actors.actors.request import Control
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.config import check_callback, check_name, check_provider, check_seconds, check_text
-from alloy_actors.content import user
+from alloy_actors.config import check_callback, check_provider, check_seconds, check_text
 from alloy_actors.deadline import Deadline
-from alloy_actors.errors import AgentDownError, BusyError, CancelledError, TimeoutError  # noqa: A004  (ours)
+from alloy_actors.errors import (
+    AgentDownError,
+    BusyError,
+    CancelledError,
+    ConfigError,
+)
 from alloy_actors.result import Result
 from supervisors.runtime import PooledFuture
 
@@ -33,12 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from alloy_actors.actors.entry import AgentEntry, Health
+    from alloy_actors.actors.pubsub import Subscription
     from alloy_actors.actors.system import AgentSystem
     from alloy_actors.content import Message, Usage
     from alloy_actors.events import Event
+    from alloy_actors.journal import WhenBusy
     from alloy_actors.provider import Provider
     from alloy_actors.session import Session
-    from alloy_actors.turn import OnEvents
 
 
 class AgentRef:
@@ -88,8 +91,8 @@ class AgentRef:
         check_blocking("chat", "achat()")
         check_seconds("chat", timeout)
         with waiting_for("chat", self._entry):
-            request = self._accept("chat", text, request_id, None)
-            return _raise_if_down(self._wait(request, timeout))
+            request = accept(self._entry, "chat", text, request_id, None)
+            return _raise_if_down(wait(self._entry, request, timeout))
 
     async def achat(
         self, text: str, *, timeout: float | None = None, request_id: str | None = None
@@ -97,8 +100,8 @@ class AgentRef:
         """`chat` for coroutines. Cancelling the await does not cancel the request."""
         check_seconds("achat", timeout)
         with waiting_for("achat", self._entry):
-            request = await self._aaccept("achat", text, request_id, None)
-            return _raise_if_down(await self._await(request, timeout))
+            request = await aaccept(self._entry, "achat", text, request_id, None)
+            return _raise_if_down(await await_result(self._entry, request, timeout))
 
     def stream_chat(
         self,
@@ -123,7 +126,7 @@ class AgentRef:
     def _stream(self, text: str, listener: Listener, timeout: float | None, request_id: str | None) -> Result:
         arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
         deadline = Deadline.after(timeout)
-        request = self._accept("stream_chat", text, request_id, arrived.put)
+        request = accept(self._entry, "stream_chat", text, request_id, arrived.put)
         self._entry.book.on_finished(request, arrived.put)
         while True:
             try:
@@ -131,11 +134,15 @@ class AgentRef:
                     item = arrived.get(timeout=deadline.within(None))
             except queue.Empty:
                 self._entry.book.forget(request, arrived.put)
-                raise _waited_too_long(request, timeout) from None
+                raise waited_too_long(request, timeout) from None
             if isinstance(item, Result):
                 listener.finish(item)
+                if listener.diverged is not None and item.ok:  # too late to end the run with it
+                    return replace(item, status="error", error=listener.diverged)
                 return _raise_if_down(item)
             listener.hear(item)
+            if listener.diverged is not None:
+                self._entry.book.fail(request.id, listener.diverged)
 
     async def astream_chat(self, text: str, *, request_id: str | None = None) -> AsyncIterator[Event]:
         """The events of a request as they happen, `RunFinished` last. Leaving the loop does not cancel the request.
@@ -144,7 +151,7 @@ class AgentRef:
         """
         buffer = EventBuffer()
         with waiting_for("astream_chat", self._entry):
-            request = await self._aaccept("astream_chat", text, request_id, buffer.push)
+            request = await aaccept(self._entry, "astream_chat", text, request_id, buffer.push)
             self._entry.book.on_finished(request, buffer.finish)
             async for event in buffer.read():
                 yield event
@@ -155,6 +162,7 @@ class AgentRef:
         on_result: Callable[[Result], object] | None = None,
         *,
         request_id: str | None = None,
+        when_busy: WhenBusy = "queue",
     ) -> str:
         """Hand in a message and return its request id at once; accepted means queued, not yet begun.
 
@@ -163,14 +171,20 @@ class AgentRef:
             on_result: Called once with the Result: a plain function on the callback pool (in order per agent), an
                 async one on the loop that called `send_message`, else on the runtime's.
             request_id: Made up when None; the same id within `result_ttl` is the same request.
+            when_busy: What to do while another request is there. "queue": wait behind those before. "reject":
+                `BusyError`. "steer": join the run that is on, at its next turn; the Result is that run's, and a run
+                that ends before lets the message be the next request. "interrupt": cancel that run and be the next.
 
         Raises:
             QueueFullError: max_pending requests wait already.
+            BusyError: There is another request and `when_busy` is "reject".
             AgentDownError: The agent is stopped or parked.
         """
         check_callback("send_message", on_result=on_result)
-        request = self._accept("send_message", text, request_id, None, waits=False)
-        self._call_back(request, on_result)
+        request = accept(
+            self._entry, "send_message", text, request_id, None, waits=False, when_busy=when_busy
+        )
+        call_back(self._entry, request, on_result)
         return request.id
 
     async def asend_message(
@@ -179,12 +193,66 @@ class AgentRef:
         on_result: Callable[[Result], object] | None = None,
         *,
         request_id: str | None = None,
+        when_busy: WhenBusy = "queue",
     ) -> str:
         """`send_message` for coroutines."""
         check_callback("asend_message", on_result=on_result)
-        request = await self._aaccept("asend_message", text, request_id, None, waits=False)
-        self._call_back(request, on_result)
+        request = await aaccept(
+            self._entry, "asend_message", text, request_id, None, waits=False, when_busy=when_busy
+        )
+        call_back(self._entry, request, on_result)
         return request.id
+
+    def steer(self, text: str) -> bool:
+        """Say something to the run that is on: it joins at the next turn, beside the results of the tools that ran.
+
+        The run's limits stay as they are. A run that ends before it asks the model again leaves the message to be the
+        agent's next request.
+
+        Returns:
+            False when no run is on: then nothing was done, and `send_message` is the call to make.
+
+        Raises:
+            QueueFullError: max_pending requests wait already.
+            AgentDownError: The agent is stopped or parked.
+        """
+        check_text(text, "steer")
+        if self._entry.book.running() is None:
+            return False
+        accept(self._entry, "steer", text, None, None, waits=False, when_busy="steer")
+        return True
+
+    async def asteer(self, text: str) -> bool:
+        """`steer` for coroutines."""
+        check_text(text, "asteer")
+        if self._entry.book.running() is None:
+            return False
+        await aaccept(self._entry, "asteer", text, None, None, waits=False, when_busy="steer")
+        return True
+
+    async def drained(self) -> None:
+        """Return when every request accepted so far has its result and all plain callbacks were called."""
+        entry = self._entry
+        entry.check_process()
+        done: PooledFuture[None] = PooledFuture()
+        entry.book.when_settled(lambda: entry.callbacks.after(lambda: done.set(None)))
+        await done
+
+    def subscribe(
+        self, what: Literal["responses", "events"] = "events", *, maxsize: int = BUFFERED
+    ) -> Subscription:
+        """The agent's Results, or the events of its runs (from the next one on), for as long as you read them.
+
+        The same as `AgentSystem.subscribe` with the topic `agent:<id>:responses` or `agent:<id>:events`.
+
+        Args:
+            what: Which of the two.
+            maxsize: Messages that you may lag behind before you are dropped.
+        """
+        if what not in ("responses", "events"):
+            message = f"subscribe: what={what!r} is not known: use 'responses' or 'events'"
+            raise ConfigError(message)
+        return self._system.subscribe(self._entry.topic(what), maxsize=maxsize)
 
     def cancel_request(self, request_id: str | None = None) -> bool:
         """Cancel a queued or running request; None is the running one.
@@ -193,7 +261,8 @@ class AgentRef:
         a Result with status "cancelled".
 
         Returns:
-            Whether there was such a request that had not finished.
+            Whether there was such a request that had not finished. A message that has joined a run as steering is part
+            of it: cancel the run.
         """
         entry = self._entry
         entry.check_process()
@@ -338,71 +407,6 @@ class AgentRef:
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    def _accept(
-        self, call: str, text: str, request_id: str | None, on_events: OnEvents | None, *, waits: bool = True
-    ) -> Request:
-        request = self._submit(call, text, request_id, on_events, waits=waits)
-        self._entry.book.recorded(request)
-        return request
-
-    async def _aaccept(
-        self, call: str, text: str, request_id: str | None, on_events: OnEvents | None, *, waits: bool = True
-    ) -> Request:
-        request = self._submit(call, text, request_id, on_events, waits=waits)
-        await self._entry.book.arecorded(request)
-        return request
-
-    def _call_back(self, request: Request, on_result: Callable[[Result], object] | None) -> None:
-        if on_result is not None:
-            deliver = deliver_to(on_result, self._entry.callbacks, _running_loop())
-            self._entry.book.on_finished(request, deliver)
-
-    def _submit(
-        self, call: str, text: str, request_id: str | None, on_events: OnEvents | None, *, waits: bool
-    ) -> Request:
-        """Hand a request to the book.
-
-        Args:
-            call: The public name of what is being done, for errors.
-            text: What the user says.
-            request_id: Made up when None.
-            on_events: Hears the run.
-            waits: Whether the caller waits for the result: then its run is part of the chain.
-        """
-        entry = self._entry
-        entry.check_process()
-        if request_id is not None:
-            check_name(call, "request_id", request_id)
-        request = Request(
-            request_id or os.urandom(16).hex(),
-            user(check_text(text, call)),
-            contextvars.copy_context(),
-            chain() if waits else (),
-            on_events,
-        )
-        return entry.book.accept(request)
-
-    def _wait(self, request: Request, timeout: float | None) -> Result:
-        future: PooledFuture[Result] = PooledFuture()
-        self._entry.book.on_finished(request, future.set)
-        try:
-            with blocking_region():
-                return future.get(timeout=timeout)
-        except pykka.Timeout:
-            self._entry.book.forget(request, future.set)
-            raise _waited_too_long(request, timeout) from None
-
-    async def _await(self, request: Request, timeout: float | None) -> Result:
-        future: PooledFuture[Result] = PooledFuture()
-        self._entry.book.on_finished(request, future.set)
-        try:
-            async with asyncio.timeout(timeout):
-                return await future
-        except builtins.TimeoutError:
-            raise _waited_too_long(request, timeout) from None
-        finally:
-            self._entry.book.forget(request, future.set)
-
     def _change(self, call: str, twin: str, message: object, *, when_idle: bool) -> None:
         try:
             ask(self._entry, call, twin, message)
@@ -425,17 +429,3 @@ def _raise_if_down(result: Result) -> Result:
     if isinstance(result.error, AgentDownError):
         raise result.error
     return result
-
-
-def _waited_too_long(request: Request, timeout: float | None) -> TimeoutError:
-    return TimeoutError(
-        f"no result within {timeout:g} seconds; request {request.id!r} goes on: "
-        "read it later with result(request_id), or cancel_request(request_id)"
-    )
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -8,7 +8,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from alloy_actors.events import RunFinished, TextDelta, ThinkingDelta
+from alloy_actors.errors import CrashError
+from alloy_actors.events import RunFinished, TextDelta, ThinkingDelta, TurnFinished, TurnRestarted
 from alloy_actors.logs import log, traced
 
 if TYPE_CHECKING:
@@ -26,16 +27,21 @@ BUFFERED = 1000
 class Listener:
     """Hands events to the callables given to `stream` and `stream_chat`, on the thread that waits there.
 
-    A callable that raises is logged once and not called again; the run goes on and its result is complete.
+    A callable that raises is logged once and not called again; the run goes on and its result is complete. After a
+    crash the model is asked again: `on_chunk` is not told twice what it has heard, and when the answer begins
+    differently this time, `diverged` is the error to end the request with.
     """
 
     def __init__(
         self, on_chunk: Callable[[str], object] | None, on_event: Callable[[Event], object] | None
     ) -> None:
+        self.diverged: CrashError | None = None
         self._on_chunk = on_chunk
         self._on_event = on_event
         self._last: RunFinished | None = None
         self._heard = False
+        self._said: list[str] = []  # to on_chunk in this turn
+        self._again = ""  # what it was told in this turn before the crash, and has not come again so far
 
     def hear(self, events: Sequence[Event]) -> None:
         """Pass events on."""
@@ -45,6 +51,13 @@ class Listener:
                 continue
             if isinstance(event, TextDelta):
                 self._chunk(event.text)
+            elif isinstance(event, TurnFinished):
+                if self._again:
+                    self._diverge()
+                self._said.clear()
+            elif isinstance(event, TurnRestarted):
+                self._again = "".join(self._said)
+                self._said.clear()
             if self._on_event is not None:
                 self._on_event = _try(self._on_event, event, "on_event")
 
@@ -57,8 +70,22 @@ class Listener:
 
     def _chunk(self, text: str) -> None:
         self._heard = True
-        if self._on_chunk is not None:
+        if self._on_chunk is None or self.diverged is not None:
+            return
+        self._said.append(text)
+        if self._again:
+            common = min(len(text), len(self._again))
+            if text[:common] != self._again[:common]:
+                self._diverge()
+                return
+            self._again, text = self._again[common:], text[common:]
+        if text:
             self._on_chunk = _try(self._on_chunk, text, "on_chunk")
+
+    def _diverge(self) -> None:
+        self.diverged = CrashError(
+            "the agent crashed, and the model's answer was another one when it was asked again"
+        )
 
 
 def run_finished(result: Result) -> RunFinished:

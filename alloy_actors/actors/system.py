@@ -16,22 +16,28 @@ from alloy_actors.actors.blocking import blocking_region
 from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.entry import AgentEntry
 from alloy_actors.actors.guard import chain, check_blocking
-from alloy_actors.actors.loop_thread import stop_loop_thread
+from alloy_actors.actors.pubsub import BUFFERED, PubSub
 from alloy_actors.actors.ref import AgentRef
 from alloy_actors.actors.tool_pool import ToolPool
-from alloy_actors.config import AgentConfig, SystemConfig, check_callback, check_name, make_config
+from alloy_actors.config import (
+    AgentConfig,
+    SystemConfig,
+    check_callback,
+    check_count,
+    check_name,
+    make_config,
+)
 from alloy_actors.content import NO_USAGE
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AgentDownError, ConfigError, WouldDeadlock
-from alloy_actors.logs import log
+from alloy_actors.logs import log, traced
 from alloy_actors.session import Session
-from alloy_actors.store.memory import MemoryStore
+from alloy_actors.store.opening import open_store
 from alloy_actors.tool_runner import ToolRunner
 from supervisors import Backoff, ChildSpec, DynamicSupervisor, RestartType, Supervisor
 from supervisors import run as run_supervisor
 from supervisors.daemon import before_exit
 from supervisors.errors import NoProcError, SupervisorError
-from supervisors.runtime import PooledFuture, release_idle_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +45,17 @@ if TYPE_CHECKING:
 
     import pykka
 
+    from alloy_actors.actors.pubsub import Subscription
     from alloy_actors.journal import Store
     from supervisors.refs import DynamicSupervisorRef, SupervisorRef
+    from supervisors.runtime import PooledFuture
 
 AGENT_BACKOFF = Backoff(initial=0.05, max_attempts=3, reset_after=60.0)
 """An agent that crashes is back after 0.05 s, then 0.1 s, 0.2 s; the fourth crash in a row parks it."""
 
-_systems: set[AgentSystem] = set()  # those that were not stopped: one that nobody holds still has its agents
+systems: set[AgentSystem] = set()
+"""Those that were not stopped: one that nobody holds still has its agents."""
+
 _numbers = itertools.count(1)
 
 
@@ -55,8 +65,10 @@ class AgentSystem:
     Args:
         store: "memory:" (survives crashes of agents, not of the process), "sqlite:///relative.db" or
             "sqlite:////absolute.db" (survives those too), or an object with the methods of `alloy_actors.journal.Store`.
-        factory: `factory(name)` returns the options of the agent with that name, for `agent(name)`.
-        options: `tool_workers`, `max_stuck_tools`, `stop_timeout`, `loop`; see `SystemConfig`.
+        factory: `factory(name)` returns the options of the agent with that name: for `agent(name)`, and for the agents
+            whose requests an earlier process left unfinished, which are started here and now.
+        options: `tool_workers`, `max_stuck_tools`, `stop_timeout`, `drain_timeout`, `on_restart`, `takeover`, `loop`;
+            see `SystemConfig`.
 
     Raises:
         ConfigError: An option is unknown or wrong, or the store cannot be opened there.
@@ -71,12 +83,14 @@ class AgentSystem:
     ) -> None:
         self._config = make_config(SystemConfig, options, where="AgentSystem", also=("factory", "store"))
         check_callback("AgentSystem", factory=factory)
-        self._store = _open_store(store)
+        self._store = open_store(store, takeover=self._config.takeover)
         self._factory = factory
         self._lock = threading.Lock()
         self._entries: dict[str, AgentEntry] = {}
         self._stopped = False
+        self._draining: str | None = None
         self._pid = os.getpid()
+        self._pubsub = PubSub()
         self._tools = ToolPool(workers=self._config.tool_workers, max_stuck=self._config.max_stuck_tools)
         self._runner = ToolRunner(self._tools, loop=self._config.loop)
         self._root = Supervisor.start(
@@ -92,8 +106,10 @@ class AgentSystem:
             name=f"alloy-{next(_numbers)}",
         )
         self._agents = cast("DynamicSupervisorRef", self._root.which_child("agents").ref)
-        _systems.add(self)
+        systems.add(self)
         _stop_all_before_exit()
+        if factory is not None:
+            self._resume()
 
     def __repr__(self) -> str:
         return f"<AgentSystem {len(self._entries)} agents{' stopped' if self._stopped else ''}>"
@@ -120,24 +136,32 @@ class AgentSystem:
         """Start an agent under supervision and return its handle.
 
         Args:
-            name: Unique in this system; made up when None.
-            options: See `AgentConfig`, plus `session` (of `export_session`) to go on with a conversation.
+            name: Unique in this system, and what the store knows the agent by: one that has a conversation or requests
+                in a store on disk goes on with them. Made up when None.
+            options: See `AgentConfig`, plus `session` (of `export_session`) to go on with a conversation. `messages` is
+                how a new conversation begins; one that the store has goes on as it is.
 
         Raises:
             ConfigError: An option is unknown or wrong, or the name is taken.
             AgentDownError: The system is stopped.
+            StoreError: The store cannot read what it has of this agent; other agents are not concerned.
         """
         check_blocking("spawn", "aspawn()")
-        entry = self._admit(name, options)
+        entry, is_session = self._admit(name, options)
         try:
+            self._take_up(entry, is_session=is_session)
             return self._admitted(entry, self._start_child(entry).get())
         except SupervisorError as error:
             raise self._refused(entry) from error
 
     async def aspawn(self, name: str | None = None, **options: Any) -> AgentRef:
         """`spawn` for coroutines."""
-        entry = self._admit(name, options)
+        entry, is_session = self._admit(name, options)
         try:
+            if self._store.durable:
+                await asyncio.to_thread(self._take_up, entry, is_session=is_session)
+            else:
+                self._take_up(entry, is_session=is_session)
             return self._admitted(entry, await self._start_child(entry))
         except SupervisorError as error:
             raise self._refused(entry) from error
@@ -155,13 +179,10 @@ class AgentSystem:
         if self._factory is None:
             message = (
                 f"no agent is named {name!r}: spawn({name!r}, ...) it, or give AgentSystem(factory=...), "
-                "which makes agents by name"
+                "which makes agents by name; what a store has of it waits until then"
             )
             raise AgentDownError(message)
-        options: object = self._factory(name)
-        if not isinstance(options, Mapping):
-            message = f"AgentSystem: factory({name!r}) must return the agent's options, got {type(options).__name__}"
-            raise ConfigError(message)
+        options = self._options_of(name)
         try:
             return self.spawn(name, **options)
         except ConfigError:
@@ -170,6 +191,51 @@ class AgentSystem:
             if entry is None:
                 raise
             return AgentRef(entry, self)  # another thread was first
+
+    def delete(self, name: str) -> None:
+        """Forget what the store has of an agent: its conversation, its requests and their results.
+
+        Raises:
+            ConfigError: The agent is alive: `stop()` it first.
+            StoreError: It could not be written.
+        """
+        check_name("delete", "name", name)
+        with self._lock:
+            self._check_running()
+            if name in self._entries:
+                message = f"delete: agent {name!r} is alive: stop() it first"
+                raise ConfigError(message)
+        self._store.delete(name)
+
+    def subscribe(self, topic: str, *, maxsize: int = BUFFERED) -> Subscription:
+        """Hear what is published on a topic of this system from now on, in this process.
+
+        Agents publish their Results on `agent:<id>:responses` and the events of their runs on `agent:<id>:events` (of
+        the runs that begin while somebody subscribes); see `AgentRef.subscribe`. All other topics are yours.
+
+        Args:
+            topic: Any string.
+            maxsize: Messages that you may lag behind; then the subscription is dropped, and reading it says so.
+        """
+        check_name("subscribe", "topic", topic)
+        check_count("subscribe", "maxsize", maxsize)
+        return self._pubsub.subscribe(topic, maxsize)
+
+    def publish(self, topic: str, message: object) -> int:
+        """Hand a message to all who subscribe to a topic, agents with `subscribe=` among them; returns at once.
+
+        For an agent, text (or a Result, whose text it is) becomes a request; other messages it ignores.
+
+        Returns:
+            How many heard it.
+        """
+        check_name("publish", "topic", topic)
+        return self._pubsub.publish(topic, message)
+
+    @property
+    def dropped_subscribers(self) -> int:
+        """How many subscribers were dropped because they were too slow."""
+        return self._pubsub.dropped
 
     def agents(self) -> list[AgentRef]:
         """The handles of all agents, oldest first."""
@@ -189,7 +255,10 @@ class AgentSystem:
     # -- the end -----------------------------------------------------------------------------------------------
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop all agents and the tree: open requests get Results with status "cancelled", callbacks are told.
+        """Stop all agents and the tree: who waits gets a Result with status "cancelled", callbacks are told.
+
+        With a store on disk nothing that was accepted is lost: runs that are on are interrupted, and go on, as do the
+        requests that wait, when their agents are started again.
 
         Args:
             timeout: Seconds; None is the option `stop_timeout`. Harmless when it is stopped.
@@ -205,26 +274,63 @@ class AgentSystem:
                 return
             self._stopped = True
             entries = list(self._entries.values())
+        for entry in entries:
+            entry.suspending = self._store.durable
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
         with blocking_region():
             self._root.stop(timeout=deadline.remaining())
             for entry in entries:
                 entry.await_end(deadline)
             self._store.close()
-        _systems.discard(self)
+        systems.discard(self)
 
     async def astop(self, timeout: float | None = None) -> None:
         """`stop` for coroutines."""
         await asyncio.to_thread(self.stop, timeout)
 
-    def run(self, *, grace: float = 25.0) -> int:
-        """Serve until SIGTERM or SIGINT, then stop within `grace` seconds; for the main thread of a daemon.
+    def drain(self, timeout: float) -> bool:
+        """Begin nothing more, and wait for the runs that are on; `stop` is what comes next.
+
+        What a run that is on asks of other agents is still served. Requests that wait are left to the next start.
+
+        Args:
+            timeout: Seconds.
+
+        Returns:
+            Whether all runs ended in time.
+        """
+        check_blocking("drain", "asyncio.to_thread(system.drain, ...)")
+        with self._lock:
+            self._draining = "this AgentSystem is being stopped: it takes no new requests"
+            entries = list(self._entries.values())
+        for entry in entries:
+            entry.book.drain(self._draining)
+        deadline = Deadline.after(timeout)
+        with blocking_region():
+            idle = [entry.await_idle(deadline) for entry in entries]  # each of them is waited for
+        return all(idle)
+
+    def run(self, *, drain_timeout: float | None = None, grace: float = 25.0) -> int:
+        """Serve until SIGTERM or SIGINT, then drain and stop within `grace` seconds; for the main thread of a daemon.
+
+        Args:
+            drain_timeout: Seconds that runs get to finish; None is the option of the system.
+            grace: Seconds for everything, less than the platform's own limit (30 in Kubernetes).
 
         Returns:
             The exit code of `supervisors.run`.
         """
+        if drain_timeout is not None and not drain_timeout >= 0:
+            message = f"run: drain_timeout must be a number of seconds, 0 or more, got {drain_timeout!r}"
+            raise ConfigError(message)
+        limit = self._config.drain_timeout if drain_timeout is None else drain_timeout
+
+        def before_stop(left: float) -> None:
+            self.drain(min(limit, left))
+            self.stop()
+
         try:
-            return run_supervisor(self._root, grace=grace, before_stop=self.stop)
+            return run_supervisor(self._root, grace=grace, before_stop=before_stop)
         finally:
             self.stop()
 
@@ -264,8 +370,8 @@ class AgentSystem:
         """Runs tools on this system's workers; async ones on `loop`, None is the system's own choice."""
         return self._runner if loop is None else ToolRunner(self._tools, loop=loop)
 
-    def _admit(self, name: str | None, options: Mapping[str, Any]) -> AgentEntry:
-        """Check the options and reserve the name."""
+    def _admit(self, name: str | None, options: Mapping[str, Any]) -> tuple[AgentEntry, bool]:
+        """Check the options and reserve the name; also whether a session has to be the beginning."""
         given = dict(options)
         if name is not None:
             check_name("spawn", "name", name)
@@ -273,26 +379,57 @@ class AgentSystem:
         if session is not None:
             _take_session(session, given)
         config = make_config(AgentConfig, given, where="spawn", also=("name", "session"))
-        agent_id = session.id if session is not None else uuid.uuid4().hex
-        name = name or f"agent-{agent_id[:8]}"
-        entry = AgentEntry(name, agent_id, config, self._store, self.runner(config.loop), Callbacks())
+        agent_id = name
+        if agent_id is None:
+            agent_id = session.id if session is not None else f"agent-{uuid.uuid4().hex}"
+        entry = AgentEntry(
+            agent_id, agent_id, config, self._store, self.runner(config.loop), Callbacks(), self._pubsub
+        )
         with self._lock:
             self._check_running()
-            if session is not None and any(other.agent_id == agent_id for other in self._entries.values()):
-                message = (
-                    f"spawn: the agent whose session this is (id {agent_id!r}) is alive: stop() it first, "
-                    "or pass messages=session.messages for a new agent with the same history"
-                )
+            if agent_id in self._entries:
+                message = f"spawn: an agent named {agent_id!r} exists already in this system: agent({agent_id!r}) is its handle"
                 raise ConfigError(message)
-            if name in self._entries:
-                message = f"spawn: an agent named {name!r} exists already in this system: agent({name!r}) is its handle"
-                raise ConfigError(message)
-            self._entries[name] = entry
+            self._entries[agent_id] = entry
         if session is not None:
             entry.created_at = session.created_at
-        if config.messages or config.usage != NO_USAGE:
+        return entry, session is not None
+
+    def _take_up(self, entry: AgentEntry, *, is_session: bool) -> None:
+        """Give a new entry its conversation: the store's, else the one of the options."""
+        entry.report_interrupted = self._config.on_restart == "report"
+        try:
+            known = entry.take_up()
+            if known and is_session:
+                message = (
+                    f"spawn: the store has a conversation of agent {entry.name!r} already: spawn it without session=, "
+                    f"under another name, or delete({entry.name!r}) it first"
+                )
+                raise ConfigError(message)
+        except BaseException as error:
+            self._forget(entry)
+            entry.never_started(str(error))
+            raise
+        config = entry.config
+        if not known and (config.messages or config.usage != NO_USAGE):
             entry.book.seed(config.messages, config.usage)
-        return entry
+        entry.subscribe()
+
+    def _resume(self) -> None:
+        """Start the agents whose requests an earlier process left unfinished; one that cannot start stops no other."""
+        for name in self._store.unfinished():
+            try:
+                self.agent(name)
+            except Exception as error:
+                log.error("agent_not_resumed", agent=name, **traced(error))
+
+    def _options_of(self, name: str) -> Mapping[str, Any]:
+        assert self._factory is not None
+        options: object = self._factory(name)
+        if not isinstance(options, Mapping):
+            message = f"AgentSystem: factory({name!r}) must return the agent's options, got {type(options).__name__}"
+            raise ConfigError(message)
+        return options
 
     def _start_child(self, entry: AgentEntry) -> PooledFuture[pykka.ActorRef[AgentActor] | None]:
         spec = ChildSpec(
@@ -327,27 +464,8 @@ class AgentSystem:
         if self._stopped:
             message = "this AgentSystem is stopped"
             raise AgentDownError(message)
-
-
-def _open_store(store: str | Store) -> Store:
-    if store == "memory:":
-        return MemoryStore()
-    if isinstance(store, str) and store.startswith("sqlite:"):
-        from alloy_actors.store.sqlite import SqliteStore
-
-        return SqliteStore.from_url(store)
-    if isinstance(store, str):
-        message = (
-            f"AgentSystem: store={store!r} is not known; use 'memory:', 'sqlite:///agents.db' "
-            "or an object with the methods of Store"
-        )
-        raise ConfigError(message)
-    methods = ("take_token", "append", "compact", "load", "retire", "delete", "agents", "close")
-    missing = [name for name in methods if not hasattr(store, name)]
-    if missing:
-        message = f"AgentSystem: store={store!r} is no store: it lacks {', '.join(missing)}"
-        raise ConfigError(message)
-    return store
+        if self._draining is not None:
+            raise AgentDownError(self._draining)
 
 
 def _take_session(session: object, given: dict[str, Any]) -> None:
@@ -364,56 +482,9 @@ def _take_session(session: object, given: dict[str, Any]) -> None:
     given["usage"] = session.usage
 
 
-_after_loop: set[Callable[[], None]] = set()
-
-
-def when_loop_has_ended(hook: Callable[[], None]) -> Callable[[], None]:
-    """Call `hook` if `shutdown` ends the loop before the returned function was called."""
-    _after_loop.add(hook)
-    return lambda: _after_loop.discard(hook)
-
-
 @functools.cache
 def _stop_all_before_exit() -> None:
     """A process that ends without `stop` still tells those who wait; see `supervisors.daemon.before_exit`."""
+    from alloy_actors.actors.default import shutdown  # which stops the systems of this module
+
     before_exit(shutdown)
-
-
-_default_lock = threading.Lock()
-_default: AgentSystem | None = None
-
-
-def default_system() -> AgentSystem:
-    """The system behind `Agent.start` and `run`, made at first use; `shutdown()` ends it."""
-    global _default
-    with _default_lock:
-        if _default is None or _default.stopped:
-            _default = AgentSystem()
-        return _default
-
-
-def shutdown(timeout: float = 5.0) -> None:
-    """End everything this package started in this process: all systems, the event loop, idle threads.
-
-    Agents that were alive are stopped as by `stop()`. What is used afterwards starts anew.
-
-    Args:
-        timeout: Seconds for all of it.
-
-    Raises:
-        WouldDeadlock: On a loop thread or inside a run.
-    """
-    global _default
-    if chain():
-        message = "shutdown() cannot be called from inside a run: it would wait for that run"
-        raise WouldDeadlock(message)
-    check_blocking("shutdown", "asyncio.to_thread(alloy.shutdown)")
-    deadline = Deadline.after(timeout)
-    with _default_lock:
-        _default = None
-    for system in list(_systems):
-        system.stop(deadline.remaining())
-    stop_loop_thread(deadline.remaining())
-    for hook in list(_after_loop):
-        hook()
-    release_idle_threads(deadline.remaining())

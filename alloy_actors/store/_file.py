@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from alloy_actors.errors import ConfigError, FencedError, StoreError
+from alloy_actors.journal import unfinished_by
+from alloy_actors.store._reading import read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,37 +29,39 @@ if TYPE_CHECKING:
     Migration = Callable[[sqlite3.Connection], None]
 
 APPLICATION_ID = 0x414C4C4F  # "ALLO", in the file's header
-FORMAT = 1
+FORMAT = 2
 """The version of the tables; an older file is brought up to it, a newer one is refused."""
-
-MIGRATIONS: dict[int, Migration] = {}
-"""From a format to the next one; each runs inside the transaction that also writes the new number."""
 
 WAL_PAGES = 256
 """SQLite moves the log's pages into the database when there are so many: the log stays near 1 MiB."""
 
 _SMALLEST = 512  # bytes of a database; SQLite takes a shorter file for an empty one and writes over it
 
-_TABLES = """
+_TRIGGER = """
+-- A chain instead of an index: new rows go to the end of the file, however long the history is.
+CREATE TRIGGER appended AFTER INSERT ON records BEGIN
+    UPDATE agents SET last = new.id, unfinished = unfinished + new.change WHERE number = new.agent;
+END;
+"""
+
+_TABLES = f"""
 CREATE TABLE owner (epoch INTEGER NOT NULL);
 INSERT INTO owner VALUES (0);
 CREATE TABLE agents (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
-    last INTEGER NOT NULL DEFAULT 0  -- its newest row of records
+    last INTEGER NOT NULL DEFAULT 0,  -- its newest row of records
+    unfinished INTEGER NOT NULL DEFAULT 0  -- its requests that were accepted and have no end
 );
 CREATE TABLE records (
     id INTEGER PRIMARY KEY,
     agent INTEGER NOT NULL,
     prev INTEGER NOT NULL CHECK (prev < id),  -- the agent's row before, 0 for its first
     crc INTEGER NOT NULL,
-    data BLOB NOT NULL  -- a batch of records as JSON
+    data BLOB NOT NULL,  -- a batch of records as JSON
+    change INTEGER NOT NULL DEFAULT 0  -- what the batch adds to the agent's unfinished requests
 );
--- A chain instead of an index: new rows go to the end of the file, however long the history is.
-CREATE TRIGGER appended AFTER INSERT ON records BEGIN
-    UPDATE agents SET last = new.id WHERE number = new.agent;
-END;
-"""
+{_TRIGGER}"""  # noqa: S608  (our own text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def open_for_writing(
     takeover: bool = False,
     busy_timeout: float = 5.0,
     newest: int = FORMAT,
-    migrations: Mapping[int, Migration] = MIGRATIONS,
+    migrations: Mapping[int, Migration] | None = None,
 ) -> Opened:
     """Open or make the file and become its only writer.
 
@@ -92,7 +96,7 @@ def open_for_writing(
         takeover: Become the writer although another process is; that one is refused from now on.
         busy_timeout: Seconds to wait for a program that holds SQLite's own lock.
         newest: The format to bring the file to.
-        migrations: How.
+        migrations: How; None is MIGRATIONS.
 
     Raises:
         ConfigError: The path cannot be a store, or is none.
@@ -119,7 +123,7 @@ def open_for_writing(
             write = _connect(name, busy_timeout)
             connections.append(write)
             _prepare(write, name)
-            epoch = _begin_epoch(write, name, newest, migrations)
+            epoch = _begin_epoch(write, name, newest, MIGRATIONS if migrations is None else migrations)
             read = _connect_to_read(name, busy_timeout)
             connections.append(read)
     except BaseException:
@@ -291,7 +295,7 @@ def _begin_epoch(
     try:
         version = _check_format(connection, name, newest)
         if version == 0:
-            _run_script(connection, _TABLES)
+            run_script(connection, _TABLES)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             version = FORMAT
         while version < newest:
@@ -308,7 +312,30 @@ def _begin_epoch(
     return int(epoch)
 
 
-def _run_script(connection: sqlite3.Connection, script: str) -> None:
+def _count_unfinished(connection: sqlite3.Connection) -> None:
+    """Format 1 to 2: how many requests of each agent have no end, so that a start need not read every journal."""
+    run_script(
+        connection,
+        f"""
+        ALTER TABLE agents ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE records ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+        DROP TRIGGER appended;
+        {_TRIGGER}
+        """,
+    )
+    for (agent_id,) in connection.execute("SELECT id FROM agents").fetchall():
+        try:
+            count = unfinished_by(read_records(connection, agent_id))
+        except StoreError:
+            continue  # a damaged journal: whoever loads it is told
+        connection.execute("UPDATE agents SET unfinished = ? WHERE id = ?", (count, agent_id))
+
+
+MIGRATIONS: dict[int, Migration] = {1: _count_unfinished}
+"""From a format to the next one; each runs inside the transaction that also writes the new number."""
+
+
+def run_script(connection: sqlite3.Connection, script: str) -> None:
     """`executescript` would commit first."""
     statement = ""
     for line in script.splitlines(keepends=True):

@@ -10,7 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Literal
 
 from alloy_actors.errors import FencedError, StoreError
-from alloy_actors.journal import Accepted, RunBegan, Withdrawn
+from alloy_actors.journal import Accepted, RunBegan, Steered, Withdrawn, unfinished_by
 from alloy_actors.logs import log, traced
 from alloy_actors.store._codec import encode
 from alloy_actors.store._reading import CHAIN, checksum
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # How many rows a statement takes: powers of two, so that few statements have to be kept compiled.
 _SIZES = tuple(1 << power for power in range(7, -1, -1))
 _INSERTS = {
-    size: f"INSERT INTO records (id, agent, prev, crc, data) VALUES {', '.join(['(?, ?, ?, ?, ?)'] * size)}"  # noqa: S608  (our own text)
+    size: f"INSERT INTO records (id, agent, prev, crc, data, change) VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * size)}"  # noqa: S608  (our own text)
     for size in _SIZES
 }
 _DELETE_CHAIN = f"{CHAIN} DELETE FROM records WHERE id IN (SELECT id FROM chain)"  # noqa: S608  (our own text)
@@ -177,7 +177,7 @@ class _Plan:
 
     def __init__(self, connection: sqlite3.Connection, next_row: int) -> None:
         self._connection = connection
-        self._rows: list[tuple[int, int, int, int, bytes]] = []
+        self._rows: list[tuple[int, int, int, int, bytes, int]] = []
         self.next_row = next_row
         # By id and not by head: an agent that was retired and came back has two in one group.
         self.ends: dict[str, tuple[int | None, int]] = {}
@@ -189,7 +189,9 @@ class _Plan:
             self.insert_rows()
             if number is not None:
                 self._connection.execute(_DELETE_CHAIN, {"number": number, "last": last})
-                self._connection.execute("UPDATE agents SET last = 0 WHERE number = ?", (number,))
+                self._connection.execute(
+                    "UPDATE agents SET last = 0, unfinished = 0 WHERE number = ?", (number,)
+                )
             last = 0
         if write.kind == "delete":
             self._connection.execute("DELETE FROM agents WHERE number = ?", (number,))
@@ -200,7 +202,8 @@ class _Plan:
                 number = row.lastrowid
                 assert number is not None
             crc = checksum(head.agent_id, last, data)
-            self._rows.append((self.next_row, number, last, crc, data))
+            change = unfinished_by(write.records)
+            self._rows.append((self.next_row, number, last, crc, data, change))
             last = self.next_row
             self.next_row += 1
         self.ends[head.agent_id] = (number, last)
@@ -233,6 +236,8 @@ def _note_accepted(write: Write) -> None:
             accepted[record.request_id] = record.message
         elif isinstance(record, RunBegan | Withdrawn):
             accepted.pop(record.request_id, None)
+        elif isinstance(record, Steered):
+            accepted.pop(record.steering_id, None)
 
 
 def _code(error: Exception) -> int | None:

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from alloy_actors.errors import FencedError
+from alloy_actors.journal import unfinished_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,8 @@ class _Log:
 
 class MemoryStore:
     """The semantics of every store, without the disk: tokens fence, appends are atomic and in order."""
+
+    durable = False
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,6 +73,10 @@ class MemoryStore:
     def agents(self) -> list[str]:
         with self._lock:
             return [agent_id for agent_id, log in self._logs.items() if log.records]
+
+    def unfinished(self) -> list[str]:
+        with self._lock:
+            return [agent_id for agent_id, log in self._logs.items() if unfinished_by(log.records) > 0]
 
     def close(self) -> None:
         with self._lock:

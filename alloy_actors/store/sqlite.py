@@ -48,6 +48,8 @@ class SqliteStore:
         StoreError: SQLite could not open it.
     """
 
+    durable = True
+
     def __init__(
         self, path: str | os.PathLike[str], *, takeover: bool = False, busy_timeout: float = 5.0
     ) -> None:
@@ -159,17 +161,15 @@ class SqliteStore:
         Raises:
             StoreError: The store could not be read.
         """
-        self._check_process()
-        self._writer.flush()
-        with self._reading:
-            if self._closed:
-                raise _closed()
-            try:
-                found = self._file.read.execute("SELECT id FROM agents WHERE last > 0 ORDER BY number")
-                return [agent_id for (agent_id,) in found]
-            except sqlite3.Error as error:
-                msg = f"the agents of {self._file.path} could not be listed: {error}"
-                raise StoreError(msg) from error
+        return self._ids("last > 0")
+
+    def unfinished(self) -> list[str]:
+        """The ids of agents with requests that have no end, oldest first.
+
+        Raises:
+            StoreError: The store could not be read.
+        """
+        return self._ids("unfinished > 0")
 
     def close(self) -> None:
         """Write and acknowledge what was appended, then let go of the file; a forked child's handle does nothing."""
@@ -183,6 +183,19 @@ class SqliteStore:
             with self._reading:
                 self._file.close()
             _stores.discard(self)
+
+    def _ids(self, condition: Literal["last > 0", "unfinished > 0"]) -> list[str]:
+        self._check_process()
+        self._writer.flush()
+        with self._reading:
+            if self._closed:
+                raise _closed()
+            try:
+                found = self._file.read.execute(f"SELECT id FROM agents WHERE {condition} ORDER BY number")  # noqa: S608  (our own text)
+                return [agent_id for (agent_id,) in found]
+            except sqlite3.Error as error:
+                msg = f"the agents of {self._file.path} could not be listed: {error}"
+                raise StoreError(msg) from error
 
     def _submit(
         self,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from alloy_actors.content import NO_USAGE
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AlloyError, ConfigError, StoreError
-from alloy_actors.journal import Accepted, ModelChanged, Seeded
+from alloy_actors.journal import ModelChanged, Seeded
 from alloy_actors.session import Session
 from alloy_actors.store._file import open_for_reading, open_for_writing
 from alloy_actors.store._reading import one_moment, read_records
@@ -195,7 +195,7 @@ def _compact_agent(store: SqliteStore, agent_id: str) -> None:
     if conversation.messages or conversation.usage != NO_USAGE:
         base.append(Seeded(tuple(conversation.messages), conversation.usage))
     base += [record for record in records if isinstance(record, ModelChanged)][-1:]
-    base += [Accepted(request_id, message) for request_id, message in conversation.waiting.items()]
+    base += conversation.waiting.values()
     outcome: list[Exception | None] = []
     done = threading.Event()
 

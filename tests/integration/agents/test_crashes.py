@@ -9,7 +9,7 @@ import pytest
 
 import alloy_actors as alloy
 from alloy_actors.actors.agent import AgentActor
-from alloy_actors.testing import Gate, ScriptedProvider, held, tool_call
+from alloy_actors.testing import Gate, ScriptedProvider, cut, held, tool_call, tool_calls
 from tests.checks import check_sendable
 
 WAIT = 5.0
@@ -43,43 +43,140 @@ def test_a_sibling_keeps_its_incarnation_and_its_run(system: alloy.AgentSystem) 
     assert sibling.health().restarts == 0
 
 
-def test_a_crash_ends_the_request_in_flight_and_keeps_the_queue(system: alloy.AgentSystem) -> None:
+def test_a_crash_resumes_the_request_in_flight_and_keeps_the_queue(system: alloy.AgentSystem) -> None:
     gate = Gate()
-    agent = system.spawn("a", provider=ScriptedProvider([held(gate, "never"), "second", "third"]))
+    agent = system.spawn("a", provider=ScriptedProvider([held(gate, "never"), "first", "second", "third"]))
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
     for number in "123":
         agent.send_message(number, results.put, request_id=number)
     gate.arrived()
     agent.crash("drill")
-    first, second, third = (results.get(timeout=WAIT) for _ in range(3))
-    assert (first.request_id, first.status) == ("1", "error")
-    assert isinstance(first.error, alloy.CrashError)
-    assert "drill" in str(first.error.__cause__)
-    assert (second.text, third.text) == ("second", "third")
+    told = [results.get(timeout=WAIT) for _ in range(3)]
+    assert [(result.request_id, result.text) for result in told] == [
+        ("1", "first"),
+        ("2", "second"),
+        ("3", "third"),
+    ]
     check_sendable(agent.messages())
     assert len(agent.messages()) == 6
 
 
-def test_a_crash_in_the_middle_of_tools_leaves_a_history_that_can_be_sent(system: alloy.AgentSystem) -> None:
+def test_a_second_crash_ends_the_request_with_an_error_and_the_queue_goes_on(
+    system: alloy.AgentSystem,
+) -> None:
+    gate = Gate()
+    provider = ScriptedProvider([held(gate, "never"), held(gate, "never"), "second"])
+    agent = system.spawn("a", provider=provider)
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    for number in "12":
+        agent.send_message(number, results.put, request_id=number)
+    for attempt in (1, 2):
+        gate.arrived(attempt)
+        agent.crash(f"drill {attempt}")
+    first, second = (results.get(timeout=WAIT) for _ in range(2))
+    assert (first.request_id, first.status) == ("1", "error")
+    assert isinstance(first.error, alloy.CrashError)
+    assert "drill 2" in str(first.error.__cause__)
+    assert second.text == "second"
+    check_sendable(agent.messages())
+
+
+def test_a_call_that_a_crash_interrupted_is_not_run_again_and_its_finished_siblings_are_kept(
+    system: alloy.AgentSystem,
+) -> None:
     started, release = threading.Event(), threading.Event()
+    ran: list[str] = []
 
     @alloy.tool
     def slow() -> str:
         """Wait."""
+        ran.append("slow")
         started.set()
         release.wait(WAIT)
         return "too late"
 
-    agent = system.spawn("a", provider=ScriptedProvider([tool_call("slow"), "fine"]), tools=[slow])
+    @alloy.tool(concurrent=False)
+    def quick() -> str:
+        """Do not wait."""
+        ran.append("quick")
+        return "done"
+
+    calls = tool_calls(tool_call("quick"), tool_call("slow"), tool_call("quick"))
+    agent = system.spawn("a", provider=ScriptedProvider([calls, "fine"]), tools=[slow, quick])
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
     agent.send_message("go", results.put)
     assert started.wait(WAIT)
     agent.crash()
-    assert results.get(timeout=WAIT).status == "error"
+    result = results.get(timeout=WAIT)
     release.set()
-    assert agent.chat("again").text == "fine"
+    assert (result.status, result.text) == ("completed", "fine")
+    assert ran == ["quick", "slow", "quick"]
+    done, unknown, later = agent.messages()[2].blocks
+    assert (done.content, later.content) == ("done", "done")
+    assert "outcome of this call is unknown" in unknown.content
+    assert [call.error is None for call in result.tool_calls] == [True, False, True]
     check_sendable(agent.messages())
-    assert "outcome of this call is unknown" in agent.messages()[2].blocks[0].content
+
+
+def test_an_idempotent_call_that_a_crash_interrupted_is_run_again_under_the_same_key(
+    system: alloy.AgentSystem,
+) -> None:
+    started, release = threading.Event(), threading.Event()
+    keys: list[str] = []
+
+    @alloy.tool(idempotent=True)
+    def put(context: alloy.ToolContext) -> str:
+        """Wait the first time."""
+        keys.append(context.idempotency_key)
+        if len(keys) == 1:
+            started.set()
+            release.wait(WAIT)
+        return f"put {len(keys)}"
+
+    agent = system.spawn("a", provider=ScriptedProvider([tool_call("put"), "fine"]), tools=[put])
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    agent.send_message("go", results.put)
+    assert started.wait(WAIT)
+    agent.crash()
+    assert results.get(timeout=WAIT).text == "fine"
+    release.set()
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    assert agent.messages()[2].blocks[0].content == "put 2"
+
+
+def test_a_listener_hears_that_a_turn_is_restarted_and_then_counts_on(system: alloy.AgentSystem) -> None:
+    gate = Gate()
+    agent = system.spawn("a", provider=ScriptedProvider([cut("one two", gate=gate), "one two three"]))
+    chunks: list[str] = []
+    events: list[alloy.Event] = []
+    crasher = threading.Thread(target=lambda: (gate.arrived(), agent.crash()))
+    crasher.start()
+    result = agent.stream_chat("go", chunks.append, on_event=events.append)
+    crasher.join(WAIT)
+    assert result.text == "".join(chunks) == "one two three"
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    kinds = [event.type for event in events]
+    assert kinds.index("turn_restarted") > kinds.index("text_delta")
+    (restarted,) = (event for event in events if isinstance(event, alloy.TurnRestarted))
+    assert (restarted.turn, restarted.attempt) == (1, 2)
+
+
+def test_an_answer_that_begins_differently_after_a_crash_ends_a_stream_of_chunks_with_an_error(
+    system: alloy.AgentSystem,
+) -> None:
+    gate = Gate()
+    agent = system.spawn("a", provider=ScriptedProvider([cut("one two", gate=gate), "something else"]))
+    chunks: list[str] = []
+    crasher = threading.Thread(target=lambda: (gate.arrived(), agent.crash()))
+    crasher.start()
+    result = agent.stream_chat("go", chunks.append)
+    crasher.join(WAIT)
+    assert "".join(chunks) == "one two"
+    assert result.status == "error"
+    assert isinstance(result.error, alloy.CrashError)
+    assert agent.chat("hello?", timeout=WAIT).status == "error"  # the script has run out
+    check_sendable(agent.messages())
 
 
 def test_a_switched_model_survives_a_crash(system: alloy.AgentSystem) -> None:

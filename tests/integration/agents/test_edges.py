@@ -41,15 +41,19 @@ class Stubborn:
 # -- sessions and names
 
 
-def test_the_session_of_a_live_agent_cannot_be_taken_over(system: alloy.AgentSystem) -> None:
+def test_a_session_goes_on_under_its_own_id_once_and_under_another_name_beside_it(
+    system: alloy.AgentSystem,
+) -> None:
     agent = system.spawn("a", provider=ScriptedProvider(["1", "2"]))
     agent.chat("hi")
     session = agent.export_session()
-    with pytest.raises(alloy.ConfigError, match="is alive.*messages=session.messages"):
-        system.spawn("b", provider=ScriptedProvider(["x"]), session=session)
-    fork = system.spawn("b", provider=ScriptedProvider(["forked"]), messages=session.messages)
+    with pytest.raises(alloy.ConfigError, match="'a' exists already"):
+        system.spawn(provider=ScriptedProvider(["x"]), session=session)
+    fork = system.spawn("b", provider=ScriptedProvider(["forked"]), session=session)
+    assert fork.agent_id == "b"
     assert fork.chat("go on").text == "forked"
     assert agent.chat("still me?").text == "2"
+    assert len(agent.messages()) == len(fork.messages()) == 4
 
 
 def test_a_conversation_that_breaks_off_is_closed_before_it_goes_on(system: alloy.AgentSystem) -> None:

@@ -230,14 +230,14 @@ def test_messages_during_a_run_hold_the_question_and_not_what_it_came_to_so_far(
     assert len(agent.messages()) == 4
 
 
-def test_a_session_goes_on_in_another_agent(system: alloy.AgentSystem) -> None:
+def test_a_session_goes_on_in_a_new_agent(system: alloy.AgentSystem) -> None:
     agent = system.spawn("a", provider=ScriptedProvider([tool_call("add", a=1, b=2), "3"]), tools=[add])
     agent.chat("add")
     session = alloy.Session.from_json(agent.export_session().to_json())
     agent.stop()
     provider = ScriptedProvider(["still 3"])
-    again = system.spawn("b", provider=provider, session=session, tools=[add])
-    assert again.agent_id == session.id
+    again = system.spawn(provider=provider, session=session, tools=[add])
+    assert again.agent_id == again.name == session.id == "a"
     assert again.usage() == session.usage
     assert again.chat("and?").text == "still 3"
     assert len(provider.requests[0].messages) == 5

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from alloy_actors.actors.book import Control, Request, RequestBook
+from alloy_actors.actors.book import RequestBook
+from alloy_actors.actors.request import Control, Request
 from alloy_actors.content import user
-from alloy_actors.errors import AgentDownError, ConfigError, QueueFullError
+from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
 from alloy_actors.journal import Accepted, Withdrawn
 from alloy_actors.result import Result
 from alloy_actors.store.memory import MemoryStore
@@ -26,8 +27,12 @@ class Bench:
     def _wake(self) -> None:
         self.wakes += 1
 
-    def accept(self, request_id: str, text: str = "hi") -> Request:
-        request = self.book.accept(Request(request_id, user(text), contextvars.copy_context(), (), None))
+    def accept(
+        self, request_id: str, text: str = "hi", when_busy: str = "queue", chain: tuple[object, ...] = ()
+    ) -> Request:
+        request = self.book.accept(
+            Request(request_id, user(text), contextvars.copy_context(), chain, None, when_busy)
+        )
         self.book.recorded(request)
         return request
 
@@ -122,7 +127,9 @@ def test_cancelling_a_queued_request_withdraws_it(bench: Bench) -> None:
     assert bench.book.cancel("a", "cancelled", cancelled)
     assert waiting.result is not None
     assert waiting.result.status == "cancelled"
-    assert Withdrawn("a") in bench.store.load("agent")
+    (withdrawn,) = (record for record in bench.store.load("agent") if isinstance(record, Withdrawn))
+    assert withdrawn.request_id == "a"
+    assert withdrawn.at > 0
     bench.book.finish("running", result("running"))
     assert bench.book.take() is None
 
@@ -158,7 +165,7 @@ def test_closing_finishes_everything_and_refuses_the_rest(bench: Bench) -> None:
     bench.accept("running")
     bench.book.take()
     bench.accept("waiting")
-    bench.book.close("it is parked", lambda request: result(request.id, "error"))
+    bench.book.close("it is parked", lambda request: result(request.id, "error"), withdraw=True)
     assert bench.book.result("running") == result("running", "error")
     assert bench.book.result("waiting") == result("waiting", "error")
     with pytest.raises(AgentDownError, match="it is parked"):
@@ -167,10 +174,25 @@ def test_closing_finishes_everything_and_refuses_the_rest(bench: Bench) -> None:
     bench.accept("again")
 
 
+@pytest.mark.parametrize("withdraw", [True, False])
+def test_closing_says_in_the_log_that_waiting_requests_are_over_unless_a_later_start_shall_have_them(
+    bench: Bench, withdraw: bool
+) -> None:
+    for name in ("running", "a", "b"):
+        bench.accept(name) if name != "running" else bench.accept(name) and bench.book.take()
+    bench.book.close("stopped", cancelled, withdraw=withdraw)
+    log = bench.store.load("agent")
+    assert [record.request_id for record in log if isinstance(record, Withdrawn)] == ["a", "b"] * withdraw
+
+
 def test_closing_may_leave_the_running_request_to_its_run(bench: Bench) -> None:
     bench.accept("running")
     bench.book.take()
-    bench.book.close("stopped", lambda request: None if request.state == "running" else cancelled(request))
+    bench.book.close(
+        "stopped",
+        lambda request: None if request.state == "running" else cancelled(request),
+        withdraw=False,
+    )
     assert bench.book.result("running") is None
     bench.book.finish("running", result("running", "cancelled"))
     assert bench.book.result("running") is not None
@@ -250,3 +272,112 @@ def test_compacting_keeps_what_waits(bench: Bench) -> None:
     bench.accept("waiting")
     bench.book.compact((), lambda error: None)
     assert list(bench.store.load("agent")) == [Accepted("waiting", user("hi"))]
+
+
+def test_a_request_that_is_not_to_wait_is_refused_while_there_is_another(bench: Bench) -> None:
+    bench.accept("a", when_busy="reject")
+    with pytest.raises(BusyError, match="when_busy='queue'"):
+        bench.accept("b", when_busy="reject")
+    assert bench.book.pending() == 1
+
+
+def test_steering_requests_join_the_run_in_order_and_share_its_result() -> None:
+    bench = Bench(max_pending=3)
+    bench.accept("running")
+    bench.book.take()
+    told: list[Result] = []
+    for name, when_busy in (("waits", "queue"), ("first", "steer"), ("second", "steer")):
+        bench.book.on_finished(bench.accept(name, name, when_busy), told.append)
+        bench.accept(name, name, when_busy)  # the same id is the same request
+    assert [request_id for request_id, _ in bench.book.take_steering()] == ["first", "second"]
+    assert bench.book.take_steering() == []
+    assert bench.book.pending() == 1
+    bench.book.finish("running", result("running", "max_turns"))
+    assert [(item.request_id, item.status) for item in told] == [
+        ("first", "max_turns"),
+        ("second", "max_turns"),
+    ]
+    assert bench.book.take().id == "waits"
+
+
+def test_a_steering_request_that_joined_no_run_is_the_next_one(bench: Bench) -> None:
+    bench.accept("running")
+    bench.book.take()
+    bench.accept("waits")
+    bench.accept("steers", when_busy="steer")
+    bench.book.finish("running", result("running"))
+    assert bench.book.take().id == "steers"
+
+
+def test_what_has_joined_a_run_cannot_be_taken_back(bench: Bench) -> None:
+    bench.accept("running")
+    bench.book.take()
+    bench.accept("steers", when_busy="steer")
+    bench.book.take_steering()
+    assert not bench.book.cancel("steers", "cancelled", cancelled)
+    assert bench.book.result("steers") is None
+
+
+def test_what_the_log_does_not_know_to_have_joined_waits_again(bench: Bench) -> None:
+    bench.accept("running")
+    bench.book.take()
+    for name in ("first", "second"):
+        bench.accept(name, when_busy="steer")
+    bench.book.take_steering()
+    bench.book.joined(["first"])
+    assert [request_id for request_id, _ in bench.book.take_steering()] == ["second"]
+
+
+def test_an_interrupting_request_cancels_the_run_and_comes_next(bench: Bench) -> None:
+    running = bench.accept("running")
+    bench.book.take()
+    why: list[str] = []
+    bench.book.began(running, lambda text, failure=None: why.append(text))
+    bench.accept("waits")
+    bench.accept("interrupts", when_busy="interrupt")
+    assert why == ["the request was interrupted by a newer message"]
+    bench.book.finish("running", result("running", "cancelled"))
+    assert bench.book.take().id == "interrupts"
+
+
+def test_a_run_that_is_interrupted_before_it_began_is_cancelled_when_it_begins(bench: Bench) -> None:
+    running = bench.accept("running")
+    bench.book.take()
+    bench.accept("interrupts", when_busy="interrupt")
+    why: list[str] = []
+    bench.book.began(running, lambda text, failure=None: why.append(text))
+    assert why == ["the request was interrupted by a newer message"]
+
+
+def test_a_draining_book_takes_and_begins_only_what_a_run_that_is_on_waits_for(bench: Bench) -> None:
+    bench.accept("waits")
+    bench.book.drain("it is being stopped")
+    with pytest.raises(AgentDownError, match="being stopped"):
+        bench.accept("late")
+    assert bench.book.take() is None
+    nested = bench.accept("nested", chain=(object(),))
+    assert bench.book.take() is nested
+
+
+def test_requests_of_an_earlier_process_are_adopted_once_and_their_results_remembered(bench: Bench) -> None:
+    def request(name: str, when_busy: str = "queue") -> Request:
+        return Request(name, user(name), None, (), None, when_busy)
+
+    for one in (request("a"), request("b", "interrupt"), request("a")):
+        bench.book.adopt(one)
+    bench.book.remember(user("stale"), result("stale"), 3601.0)
+    bench.book.remember(user("done"), result("done"), 10.0)
+    assert bench.book.take().id == "b"
+    assert bench.book.result("done") == result("done")
+    assert bench.book.result("stale") is None
+    assert bench.accept("done", "done").state == "finished"
+    with pytest.raises(ConfigError):
+        bench.accept("done", "something else")
+
+
+def test_only_the_request_whose_run_is_gone_on_with_is_taken(bench: Bench) -> None:
+    bench.accept("a")
+    second = bench.accept("b")
+    assert bench.book.take_running("b") is second
+    assert bench.book.running() is second
+    assert bench.book.take_running("gone") is None

@@ -35,15 +35,18 @@ BLOCKS = (
 MESSAGE = Message("assistant", BLOCKS, model="m-1", origin="o-1")
 SAMPLES = (
     log.Seeded((user("a"), MESSAGE), Usage(1, 2, 3, 4)),
-    log.Accepted("r", MESSAGE),
+    log.Accepted("r", MESSAGE, "steer"),
     log.RunBegan("r", MESSAGE),
+    log.RunResumed("r", 2),
+    log.RunSuspended("r"),
+    log.Steered("r", "s", MESSAGE),
     log.RequestSent("r", 3, "m-1"),
     log.Replied("r", MESSAGE, "tool_use", Usage(1, 2, 3, 4)),
     log.ToolCallStarted("r", "call-1"),
-    log.ToolCallEnded("r", RESULT),
+    log.ToolCallEnded("r", RESULT, 0.25, "traceback", {"rows": [1, 2]}),
     log.Closed("r", (RESULT, ToolResult("call-2", "")), MESSAGE),
-    log.RunEnded("r", "max_turns"),
-    log.Withdrawn("r"),
+    log.RunEnded("r", "error", 1.5, "CrashError", "a bug"),
+    log.Withdrawn("r", 1.5),
     log.WasReset(),
     log.ModelChanged("m-2"),
 )
@@ -145,7 +148,7 @@ def test_what_is_no_json_is_refused_when_it_is_written() -> None:
     ("data", "what"),
     [
         (b'[["dreamt","r"]]', "'dreamt'"),
-        (b'[["withdrawn","r","why"]]', "'withdrawn' with 2 fields"),
+        (b'[["withdrawn","r",1.5,"why"]]', "'withdrawn' with 3 fields"),
         (b'[["accepted","r",["m","user",[["video","x"]]]]]', "'video'"),
     ],
 )

@@ -1,0 +1,93 @@
+"""One request, and one thing to do for the actor beside requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import Iterator
+
+    from alloy_actors.actors.guard import Link
+    from alloy_actors.content import Message
+    from alloy_actors.deadline import Deadline
+    from alloy_actors.errors import AlloyError
+    from alloy_actors.journal import WhenBusy
+    from alloy_actors.reporting import OnEvents
+    from alloy_actors.result import Result
+    from supervisors.runtime import PooledFuture
+
+OnResult: TypeAlias = Callable[["Result"], object]
+
+
+class Cancel(Protocol):
+    """Ends a run by its door: as cancelled, or with an error."""
+
+    def __call__(self, why: str, failure: AlloyError | None = None) -> object: ...
+
+
+class Request:
+    """One accepted request; all fields are the book's, read them only.
+
+    Args:
+        request_id: Its id.
+        message: The user's.
+        context: Of the call that handed it in; for the run and its tools.
+        chain: The runs that wait for it.
+        on_events: Hears its run.
+        when_busy: What becomes of it while another run is on.
+    """
+
+    __slots__ = (
+        "acknowledged",
+        "callbacks",
+        "cancel",
+        "chain",
+        "context",
+        "deadline",
+        "finished_at",
+        "id",
+        "message",
+        "numbers",
+        "on_events",
+        "refused",
+        "result",
+        "state",
+        "when_busy",
+        "why_cancelled",
+    )
+
+    def __init__(
+        self,
+        request_id: str,
+        message: Message,
+        context: contextvars.Context | None,
+        chain: tuple[Link, ...],
+        on_events: OnEvents | None,
+        when_busy: WhenBusy = "queue",
+    ) -> None:
+        self.id = request_id
+        self.message = message
+        self.context = context
+        self.chain = chain
+        self.on_events = on_events
+        self.when_busy = when_busy
+        self.state: Literal["recording", "queued", "running", "joined", "finished"] = "recording"
+        self.numbers: Iterator[int] | None = None  # of its events, over all incarnations
+        self.deadline: Deadline | None = None  # of its run, over all incarnations
+        self.result: Result | None = None
+        self.finished_at = 0.0
+        self.acknowledged: PooledFuture[None] | None = None  # of a store that answers on a thread of its own
+        self.refused: Exception | None = None  # by the store
+        self.cancel: Cancel | None = None  # how to cancel the run, once there is one
+        self.why_cancelled: str | None = None  # asked for before there was a run
+        self.callbacks: list[OnResult] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A message for the actor that waits its turn between two runs."""
+
+    message: object

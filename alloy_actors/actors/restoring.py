@@ -1,0 +1,91 @@
+"""What a new incarnation finds in the log: the conversation, what waits, and the results that are still worth keeping."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alloy_actors import errors
+from alloy_actors.content import History
+from alloy_actors.conversation import Conversation
+from alloy_actors.journal import Accepted, RunEnded, Withdrawn
+from alloy_actors.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alloy_actors.content import Message
+    from alloy_actors.journal import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A request that has its end in the log.
+
+    Args:
+        message: What the user said.
+        result: As far as the log knows it: without the provider's metadata.
+        age: Seconds since it ended.
+    """
+
+    message: Message
+    result: Result
+    age: float
+
+
+def fold(records: Iterable[Record], max_age: float) -> tuple[Conversation, list[Finished]]:
+    """The conversation, and the results of at most `max_age` seconds ago, oldest first."""
+    conversation = Conversation()
+    finished: list[Finished] = []
+    now = time.time()
+    for record in records:
+        if isinstance(record, RunEnded) and now - record.at <= max_age:
+            finished += _ended(conversation, record, now)
+        elif isinstance(record, Withdrawn) and now - record.at <= max_age:
+            accepted = conversation.waiting.get(record.request_id)
+            if accepted is not None:
+                finished.append(_withdrawn(accepted, record, now))
+        conversation.apply(record)
+    return conversation, finished
+
+
+def _ended(conversation: Conversation, record: RunEnded, now: float) -> list[Finished]:
+    run = conversation.run
+    if run is None:
+        return []
+    messages = History(conversation.messages)
+    last = messages[-1] if messages else None
+    result = Result(
+        request_id=record.request_id,
+        status=record.status,
+        text=last.text if last is not None and last.role == "assistant" else "",
+        thinking=run.thinking,
+        messages=messages,
+        usage=conversation.run_usage,
+        tool_calls=tuple(run.tool_calls),
+        stop_reason=conversation.stop_reason,
+        turns=conversation.turns,
+        error=_error(record),
+    )
+    age = now - record.at
+    found = [Finished(run.message, result, age)] if run.message is not None else []
+    for request_id, message in run.steered.items():
+        found.append(Finished(message, result.for_request(request_id), age))
+    return found
+
+
+def _withdrawn(accepted: Accepted, record: Withdrawn, now: float) -> Finished:
+    error = errors.CancelledError("the request was cancelled before its run began")
+    result = Result(request_id=record.request_id, status="cancelled", error=error)
+    return Finished(accepted.message, result, now - record.at)
+
+
+def _error(record: RunEnded) -> errors.AlloyError | None:
+    """The error as far as it was written down: its class and its words."""
+    if not record.error_type:
+        return None
+    cls = getattr(errors, record.error_type, None)
+    if isinstance(cls, type) and issubclass(cls, errors.AlloyError) and cls is not errors.RunError:
+        return cls(record.error)
+    return errors.AlloyError(record.error)
