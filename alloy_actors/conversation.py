@@ -7,9 +7,18 @@ no run is on) is restored by `closing()` at the end of every run, whatever ended
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from alloy_actors.content import NO_USAGE, Message, ToolResult, Usage, assistant, tool_results
+from alloy_actors.content import (
+    DROPPED,
+    NO_USAGE,
+    Message,
+    ProviderState,
+    ToolResult,
+    Usage,
+    assistant,
+    tool_results,
+)
 from alloy_actors.journal import (
     Accepted,
     Closed,
@@ -43,6 +52,7 @@ class Conversation:
         running: The request whose run began and did not end; None between runs.
         turns: Replies of the running (else the last) run.
         run_usage: Tokens of the running (else the last) run.
+        provider_state: What the provider of the last reply wants back; None before there was any, and after a switch.
     """
 
     __slots__ = (
@@ -50,6 +60,7 @@ class Conversation:
         "_results",
         "_started",
         "messages",
+        "provider_state",
         "run_usage",
         "running",
         "turns",
@@ -64,6 +75,7 @@ class Conversation:
         self.running: str | None = None
         self.turns = 0
         self.run_usage: Usage = NO_USAGE
+        self.provider_state: ProviderState | None = None
         self._open: tuple[ToolCall, ...] = ()
         # Only while calls are open: an idle agent keeps no empty containers.
         self._results: dict[str, ToolResult] | None = None
@@ -74,7 +86,15 @@ class Conversation:
         copy = Conversation()
         copy.messages = self.messages
         copy.usage = self.usage
+        copy.provider_state = self.provider_state
         return copy
+
+    def state_for(self, origin: str | None) -> dict[str, Any] | None:
+        """What goes back to the provider with this origin: {} after a reset, None where it may use its own start."""
+        state = self.provider_state
+        if state is None or (state.values and state.origin != origin):
+            return None
+        return state.values
 
     def replay(self, records: Iterable[Record]) -> None:
         """Apply records in order."""
@@ -88,6 +108,8 @@ class Conversation:
                 self.usage += record.usage
                 self.run_usage += record.usage
                 self.turns += 1
+                if record.provider_state is not None:
+                    self.provider_state = ProviderState(record.message.origin, record.provider_state)
                 # A refused answer is not part of the conversation; the API would refuse it as well.
                 if record.stop_reason != "refusal" and record.message.content:
                     self.messages.append(record.message)
@@ -98,8 +120,10 @@ class Conversation:
                 self._started.add(record.call_id)
             case ToolCallEnded():
                 self._answer((record.result,))
-            case RequestSent() | ModelChanged():
+            case RequestSent():
                 pass
+            case ModelChanged():
+                self.provider_state = None
             case Accepted():
                 self.waiting[record.request_id] = record.message
             case RunBegan():
@@ -119,9 +143,11 @@ class Conversation:
             case Seeded():
                 self.messages = list(record.messages)
                 self.usage = record.usage
+                self.provider_state = record.provider_state
                 self._open = self.messages[-1].tool_calls if self.messages else ()
             case WasReset():
                 self.messages = []
+                self.provider_state = DROPPED
             case _:
                 assert_never(record)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from alloy_actors.content import History, TextBlock, ThinkingBlock, ToolResult
 from alloy_actors.deadline import Deadline
@@ -164,6 +164,7 @@ class Run:
             system_prompt=spec.config.system_prompt,
             deadline=self._deadline,
             request_id=spec.request_id,
+            provider_state=self.conversation.state_for(getattr(spec.provider, "origin", None)),
         )
         self._heard = False
         self._partial.clear()
@@ -173,7 +174,9 @@ class Run:
         self._partial.clear()
         self._reply = reply
         self._thinking = reply.message.thinking or self._thinking
-        await self._record(Replied(spec.request_id, reply.message, reply.stop_reason, reply.usage))
+        await self._record(
+            Replied(spec.request_id, reply.message, reply.stop_reason, reply.usage, reply.provider_state)
+        )
         return reply
 
     async def _complete(self, request: ModelRequest) -> ModelReply:
@@ -319,13 +322,23 @@ class Run:
             messages=History(self.conversation.messages),
             usage=self.conversation.run_usage,
             tool_calls=tuple(self._records),
-            metadata={"provider_response": reply.metadata} if reply is not None and reply.metadata else {},
+            metadata=self._facts(),
             stop_reason=reply.stop_reason if reply is not None else None,
             turns=self.conversation.turns,
             error=error,
         )
         self._emit(RunFinished, result=result)
         return result
+
+    def _facts(self) -> dict[str, Any]:
+        """The metadata of the result."""
+        facts: dict[str, Any] = {}
+        if self._reply is not None and self._reply.metadata:
+            facts["provider_response"] = self._reply.metadata
+        state = self.conversation.state_for(getattr(self.spec.provider, "origin", None))
+        if state:
+            facts["provider_state"] = state
+        return facts
 
     async def _record(self, *records: Record) -> None:
         await self._journal.append(*records)
