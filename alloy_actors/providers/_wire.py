@@ -111,6 +111,7 @@ def array(pieces: Iterable[bytes]) -> bytes:
 
 def notice(block: MediaBlock) -> str:
     """What the model reads in place of a file that its wire has no place for."""
-    named = f" {block.title!r}" if block.title else ""
+    name = block.title or block.uri
+    named = f" {name}" if name else ""
     kind = f" ({block.mime_type})" if block.mime_type else ""
     return f"[{block.type}{named}{kind} was attached here, but this model cannot be shown it]"
