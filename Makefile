@@ -16,7 +16,7 @@ ENVIRONMENT = @python="$(PYTHON)"; \
 	"$$python" scripts/environment.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit format bench pykka-suite clean runtime dev
+.PHONY: help demo test lint types layers unit format bench corpus pykka-suite clean runtime dev
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,10 @@ format: dev ## let ruff rewrite what it can
 
 bench: runtime ## CPU per run beside a hand-written loop that does the same work
 	@$(VENV_PYTHON) -m benchmarks
+
+corpus: dev ## recorded provider traffic against the official SDKs' reading of it: make corpus WIRE_CORPUS=folder
+	@test -n "$$WIRE_CORPUS" || { echo "make corpus WIRE_CORPUS=folder: it holds exchanges.jsonl.gz and stream-fixtures.jsonl.gz"; exit 1; }
+	@$(VENV_PYTHON) -m pytest -q tests/contract/test_wire_corpus.py
 
 pykka-suite: dev ## pykka's own tests, from its source distribution, against our actors
 	@$(VENV_PYTHON) tests/pykka_suite.py

@@ -12,73 +12,56 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-Role: TypeAlias = Literal["user", "assistant"]
-StopReason: TypeAlias = Literal["end_turn", "tool_use", "max_tokens", "refusal", "pause_turn"]
-
-
-@dataclass(frozen=True, slots=True)
-class TextBlock:
-    """Text; `annotations` are citations as the provider gave them."""
-
-    text: str
-    annotations: tuple[dict[str, Any], ...] | None = None
-    type: Literal["text"] = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class ThinkingBlock:
-    """The model's reasoning; `signature` lets its provider recognise it when it comes back."""
-
-    thinking: str
-    signature: str | None = None
-    type: Literal["thinking"] = "thinking"
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """The model asks for a tool; answered by exactly one `ToolResult` with the same id.
-
-    `invalid` holds the arguments as received when they are no JSON object: such a call is answered with an error
-    and never run, so the run goes on.
-    """
-
-    id: str
-    name: str
-    input: dict[str, Any]
-    invalid: str | None = None
-    type: Literal["tool_use"] = "tool_use"
-
-
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """The answer to the tool call with id `tool_use_id`."""
-
-    tool_use_id: str
-    content: str
-    is_error: bool = False
-    type: Literal["tool_result"] = "tool_result"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageBlock:
-    """An image: `data` is base64, `mime_type` for example `image/png`."""
-
-    mime_type: str
-    data: str
-    type: Literal["image"] = "image"
-
-
-ContentBlock: TypeAlias = TextBlock | ThinkingBlock | ToolCall | ToolResult | ImageBlock
-_BLOCKS = (
+from alloy_actors.blocks import (
+    BLOCKS,
+    AudioBlock,
+    ContentBlock,
+    DocumentBlock,
+    ImageBlock,
+    RawBlock,
+    RedactedThinkingBlock,
+    ServerToolCall,
+    ServerToolResult,
     TextBlock,
     ThinkingBlock,
     ToolCall,
     ToolResult,
-    ImageBlock,
-)  # isinstance is far quicker than with a union
+    VideoBlock,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = [
+    "DROPPED",
+    "NO_HISTORY",
+    "NO_USAGE",
+    "AudioBlock",
+    "ContentBlock",
+    "DocumentBlock",
+    "History",
+    "ImageBlock",
+    "Message",
+    "ProviderState",
+    "RawBlock",
+    "RedactedThinkingBlock",
+    "Role",
+    "ServerToolCall",
+    "ServerToolResult",
+    "StopReason",
+    "TextBlock",
+    "ThinkingBlock",
+    "ToolCall",
+    "ToolResult",
+    "Usage",
+    "VideoBlock",
+    "assistant",
+    "tool_results",
+    "user",
+]
+
+Role: TypeAlias = Literal["user", "assistant"]
+StopReason: TypeAlias = Literal["end_turn", "tool_use", "max_tokens", "refusal", "pause_turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +77,10 @@ class Message:
     content: str | Sequence[ContentBlock]
     model: str | None = field(default=None, compare=False)
     origin: str | None = field(default=None, compare=False)
-    # (wire format, encoded) of the last format this message was encoded for; a benign race at worst encodes twice.
-    _wire: tuple[object, bytes] | None = field(default=None, init=False, compare=False, repr=False)
+    # What `cache_wire` kept; a benign race at worst encodes twice.
+    _wire: tuple[object, Message | None, bytes] | None = field(
+        default=None, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.role not in ("user", "assistant"):
@@ -105,7 +90,7 @@ class Message:
             return
         blocks: tuple[object, ...] = tuple(self.content)
         for block in blocks:
-            if not isinstance(block, _BLOCKS):
+            if not isinstance(block, BLOCKS):
                 msg = f"message content holds {block!r}: use a string or content blocks such as TextBlock"
                 raise TypeError(msg)
         object.__setattr__(self, "content", blocks)
@@ -126,8 +111,10 @@ class Message:
 
     @property
     def thinking(self) -> str | None:
-        """The thinking blocks joined by newlines; None when there is none."""
-        parts = [block.thinking for block in self.blocks if isinstance(block, ThinkingBlock)]
+        """The thinking blocks joined by newlines; None when there is none to read."""
+        parts = [
+            block.thinking for block in self.blocks if isinstance(block, ThinkingBlock) and block.thinking
+        ]
         return "\n".join(parts) if parts else None
 
     @property
@@ -137,30 +124,44 @@ class Message:
             return ()
         return tuple(block for block in self.content if isinstance(block, ToolCall))
 
-    def cached_wire(self, wire_format: object) -> bytes | None:
-        """What `cache_wire` kept for exactly this `wire_format`, else None."""
+    def cached_wire(self, wire_format: object, answers: Message | None = None) -> bytes | None:
+        """What `cache_wire` kept for exactly this format and these calls, else None."""
         kept = self._wire
-        return kept[1] if kept is not None and kept[0] is wire_format else None
+        if kept is None or kept[0] is not wire_format or kept[1] is not answers:
+            return None
+        return kept[2]
 
-    def cache_wire(self, wire_format: object, encoded: bytes) -> bytes:
-        """Keep the encoded form for `wire_format` (compared by identity) and return it."""
-        object.__setattr__(self, "_wire", (wire_format, encoded))
+    def cache_wire(self, wire_format: object, encoded: bytes, answers: Message | None = None) -> bytes:
+        """Keep the encoded form and return it.
+
+        Args:
+            wire_format: Compared by identity; only the last format's form is kept.
+            encoded: The bytes.
+            answers: The message whose tool calls this one answers, where the encoding depends on it.
+        """
+        object.__setattr__(self, "_wire", (wire_format, answers, encoded))
         return encoded
 
 
-def user(text: str) -> Message:
-    """A user message."""
-    return Message("user", text)
+def user(*content: str | ContentBlock) -> Message:
+    """A user message: one string, or strings and blocks in their order (`user("What is this?", image)`)."""
+    return Message("user", _content(content))
 
 
-def assistant(text: str) -> Message:
-    """An assistant message."""
-    return Message("assistant", text)
+def assistant(*content: str | ContentBlock) -> Message:
+    """An assistant message, likewise."""
+    return Message("assistant", _content(content))
 
 
 def tool_results(results: Iterable[ToolResult]) -> Message:
     """The user message that answers the tool calls of the assistant message before it."""
     return Message("user", tuple(results))
+
+
+def _content(parts: tuple[str | ContentBlock, ...]) -> str | tuple[ContentBlock, ...]:
+    if len(parts) == 1 and isinstance(parts[0], str):
+        return parts[0]
+    return tuple(TextBlock(part) if isinstance(part, str) else part for part in parts)
 
 
 class History(Sequence[Message]):
@@ -231,3 +232,17 @@ class Usage:
 
 
 NO_USAGE = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """What a provider wants back with the next request: ids of responses or containers, for its own origin alone.
+
+    `values` are JSON; empty ones say that there was a state and it was dropped.
+    """
+
+    origin: str | None
+    values: dict[str, Any]
+
+
+DROPPED = ProviderState(None, {})

@@ -8,9 +8,18 @@ no run is on) is restored by `closing()` at the end of every run, whatever ended
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from alloy_actors.content import NO_USAGE, Message, ToolResult, Usage, assistant, tool_results
+from alloy_actors.content import (
+    DROPPED,
+    NO_USAGE,
+    Message,
+    ProviderState,
+    ToolResult,
+    Usage,
+    assistant,
+    tool_results,
+)
 from alloy_actors.journal import (
     Accepted,
     Closed,
@@ -76,6 +85,7 @@ class Conversation:
         turns: Replies of the running (else the last) run.
         stop_reason: Why the model stopped last in that run; None before its first reply.
         run_usage: Tokens of the running (else the last) run.
+        provider_state: What the provider of the last reply wants back; None before there was any, and after a switch.
     """
 
     __slots__ = (
@@ -83,6 +93,7 @@ class Conversation:
         "_open",
         "_started",
         "messages",
+        "provider_state",
         "run",
         "run_usage",
         "stop_reason",
@@ -99,6 +110,7 @@ class Conversation:
         self.turns = 0
         self.stop_reason: StopReason | None = None
         self.run_usage: Usage = NO_USAGE
+        self.provider_state: ProviderState | None = None
         self._open: tuple[ToolCall, ...] = ()
         # Only while calls are open: an idle agent keeps no empty containers.
         self._ended: dict[str, ToolCallEnded] | None = None
@@ -124,7 +136,15 @@ class Conversation:
         copy = Conversation()
         copy.messages = self.messages
         copy.usage = self.usage
+        copy.provider_state = self.provider_state
         return copy
+
+    def state_for(self, origin: str | None) -> dict[str, Any] | None:
+        """What goes back to the provider with this origin: {} after a reset, None where it may use its own start."""
+        state = self.provider_state
+        if state is None or (state.values and state.origin != origin):
+            return None
+        return state.values
 
     def replay(self, records: Iterable[Record]) -> None:
         """Apply records in order."""
@@ -146,7 +166,7 @@ class Conversation:
                 if self.run is not None:
                     self.run.reply = None
             case ModelChanged():
-                pass
+                self.provider_state = None
             case Accepted():
                 self.waiting[record.request_id] = record
             case RunBegan():
@@ -179,9 +199,11 @@ class Conversation:
             case Seeded():
                 self.messages = list(record.messages)
                 self.usage = record.usage
+                self.provider_state = record.provider_state
                 self._open = self.messages[-1].tool_calls if self.messages else ()
             case WasReset():
                 self.messages = []
+                self.provider_state = DROPPED
             case _:
                 assert_never(record)
 
@@ -209,6 +231,8 @@ class Conversation:
         self.run_usage += record.usage
         self.turns += 1
         self.stop_reason = record.stop_reason
+        if record.provider_state is not None:
+            self.provider_state = ProviderState(record.message.origin, record.provider_state)
         if self.run is not None:
             self.run.reply = record
             self.run.thinking = record.message.thinking or self.run.thinking
@@ -254,7 +278,7 @@ def not_executed(call: ToolCall, why: str) -> ToolResult:
 def _recorded(call: ToolCall, ended: ToolCallEnded) -> ToolCallRecord:
     error = ended.error
     if error is None and ended.result.is_error:
-        error = ended.result.content
+        error = ended.result.text
     return ToolCallRecord(
         id=call.id, name=call.name, input=call.input, duration=ended.duration, error=error, data=ended.data
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from alloy_actors.content import NO_USAGE, Message, StopReason, ToolResult, Usage
+from alloy_actors.content import NO_USAGE, Message, ProviderState, StopReason, ToolResult, Usage
 
 if TYPE_CHECKING:
     from alloy_actors.result import Status
@@ -31,6 +31,7 @@ class Seeded:
 
     messages: tuple[Message, ...]
     usage: Usage = NO_USAGE
+    provider_state: ProviderState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,16 @@ class RequestSent:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """The provider's message; `tool_use` blocks in it are open calls until they have their results."""
+    """The provider's message; `tool_use` blocks in it are open calls until they have their results.
+
+    `provider_state` replaces what there was of it; None leaves it.
+    """
 
     request_id: str
     message: Message
     stop_reason: StopReason
     usage: Usage
+    provider_state: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ the runtime's event loop. It raises `ProviderError`s; anything else it raises is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -46,6 +46,9 @@ class ModelRequest:
         system_prompt: "" for none.
         deadline: The run's; a provider bounds every wait by it.
         request_id: The run's, for logs.
+        provider_state: What this provider's last reply asked to get back; {} when it was dropped on purpose (reset),
+            None when there was none yet.
+        output_schema: JSON schema that the answer has to fit; None for free text.
     """
 
     messages: tuple[Message, ...]
@@ -53,6 +56,8 @@ class ModelRequest:
     system_prompt: str = ""
     deadline: Deadline = NEVER
     request_id: str = ""
+    provider_state: Mapping[str, Any] | None = None
+    output_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,16 @@ class ModelReply:
         message: The assistant's message; may be empty of blocks.
         stop_reason: Why the model stopped, in our words.
         usage: Of this request alone.
-        metadata: The provider's own facts: its word for the stop reason, response id, citations.
+        metadata: The provider's own facts, JSON: its word for the stop reason, response id, citations, what its own
+            tools did.
+        provider_state: JSON that the provider wants back with the next request, complete; None leaves what there is.
     """
 
     message: Message
     stop_reason: StopReason = "end_turn"
     usage: Usage = NO_USAGE
     metadata: dict[str, Any] = field(default_factory=dict)
+    provider_state: dict[str, Any] | None = None
 
 
 @runtime_checkable

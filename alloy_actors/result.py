@@ -42,7 +42,8 @@ class Result:
         usage: Tokens of this run.
         cost_cents: None while no price is known.
         tool_calls: Those of this run, in call order.
-        metadata: The provider's facts of the last reply under "provider_response".
+        metadata: Under "provider_response" the provider's facts of the last reply; under "provider_state" what it
+            wants back with the next request: `provider_state=` of a provider made anew.
         status: Why the run ended; `completed` and `max_turns` are ok.
         stop_reason: Why the model stopped last; None when it never answered. "max_tokens": the text is cut off.
         turns: Provider replies.

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
+from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from alloy_actors.content import NO_USAGE, ContentBlock, Message, Usage
+from alloy_actors.content import NO_USAGE, ContentBlock, Message, ToolResult, Usage
 from alloy_actors.errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-FORMAT = 1
-"""The version of the JSON form; a reader refuses newer ones."""
+FORMAT = 2
+"""The version of the JSON form; a reader refuses newer ones.
+
+2: blocks of more kinds, with signatures and raw forms, which a reader of 1 would lose without a word.
+"""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -64,12 +68,12 @@ class Session:
 
     def to_json(self) -> bytes:
         """UTF-8 JSON; `from_json` reads it back."""
-        return _adapter().dump_json(
+        return to_json(
             {
                 "format": FORMAT,
                 "id": self.id,
                 "messages": [_plain(message) for message in self.messages],
-                "usage": self.usage,
+                "usage": asdict(self.usage),
                 "metadata": self.metadata,
                 "created_at": self.created_at,
                 "updated_at": self.updated_at,
@@ -105,12 +109,28 @@ class Session:
         )
 
 
-def _plain(message: Message) -> StoredMessage:
-    plain: StoredMessage = {"role": message.role, "content": message.content}  # type: ignore[typeddict-item]  # a tuple
+def _plain(message: Message) -> dict[str, Any]:
+    content = message.content
+    plain: dict[str, Any] = {
+        "role": message.role,
+        "content": content if isinstance(content, str) else [_plain_block(block) for block in content],
+    }
     if message.model is not None:
         plain["model"] = message.model
     if message.origin is not None:
         plain["origin"] = message.origin
+    return plain
+
+
+def _plain_block(block: ContentBlock) -> dict[str, Any]:
+    """The type, and the fields that are not at their default."""
+    plain: dict[str, Any] = {"type": block.type}
+    for item in fields(block):
+        value = getattr(block, item.name)
+        if item.default is MISSING or value != item.default:
+            plain[item.name] = value
+    if isinstance(block, ToolResult) and not isinstance(block.content, str):
+        plain["content"] = [_plain_block(part) for part in block.content]
     return plain
 
 

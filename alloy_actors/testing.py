@@ -16,11 +16,12 @@ import asyncio
 import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from alloy_actors.content import Message, TextBlock, ThinkingBlock, ToolCall, Usage
+from alloy_actors.blocks import BLOCKS
+from alloy_actors.content import ContentBlock, Message, TextBlock, ThinkingBlock, ToolCall, Usage
 from alloy_actors.errors import ConnectionFailedError, InvalidRequestError, ProviderError
 from alloy_actors.provider import Delta, ModelReply
 
@@ -70,7 +71,7 @@ class Held:
     step: Step
 
 
-Block: TypeAlias = str | TextBlock | ThinkingBlock | ToolCall
+Block: TypeAlias = str | ContentBlock
 Step: TypeAlias = Block | Iterable[Block] | ModelReply | BaseException | Hang | Cut | Held
 Answer: TypeAlias = "Callable[[ModelRequest], Step | Awaitable[Step]]"
 
@@ -264,20 +265,21 @@ class ScriptedProvider:
         return answer
 
     def _reply(self, step: Any) -> ModelReply:
-        if isinstance(step, str | TextBlock | ThinkingBlock | ToolCall):
+        if isinstance(step, (str, *BLOCKS)):
             step = (step,)
         if not isinstance(step, ModelReply):
             step = reply(*step, usage=self._usage)
         blocks = tuple(self._numbered(block) for block in step.message.blocks)
         message = Message("assistant", blocks, model=self._model, origin=step.message.origin)
-        return ModelReply(message, step.stop_reason, step.usage, step.metadata)
+        answer: ModelReply = replace(step, message=message)
+        return answer
 
     def _numbered(self, block: Any) -> Any:
         if not isinstance(block, ToolCall) or block.id:
             return block
         with self._lock:
             self._calls += 1
-            return ToolCall(f"call_{self._calls}", block.name, block.input, block.invalid)
+            return replace(block, id=f"call_{self._calls}")
 
 
 async def _stream(deltas: list[Delta], on_deltas: OnDeltas | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from alloy_actors.content import History, ToolResult
 from alloy_actors.conversation import unknown_outcome
@@ -209,11 +209,14 @@ class Run:
             system_prompt=spec.config.system_prompt,
             deadline=self._deadline,
             request_id=spec.request_id,
+            provider_state=self.conversation.state_for(getattr(spec.provider, "origin", None)),
         )
         reply = await self._complete(request, turn)
         self._reporter.replied(turn, reply.message)
         self._reply = reply
-        self._ledger.note(Replied(spec.request_id, reply.message, reply.stop_reason, reply.usage))
+        self._ledger.note(
+            Replied(spec.request_id, reply.message, reply.stop_reason, reply.usage, reply.provider_state)
+        )
         return reply
 
     async def _complete(self, request: ModelRequest, turn: int) -> ModelReply:
@@ -303,7 +306,7 @@ class Run:
         for call in calls:
             if call not in fresh:
                 result = unknown_outcome(call, "the agent crashed")
-                await self.ended(ToolOutcome(call, result, 0.0, result.content))
+                await self.ended(ToolOutcome(call, result, 0.0, result.text))
         await self._runner.run(
             fresh,
             self._tools,
@@ -331,7 +334,7 @@ class Run:
     async def ended(self, outcome: ToolOutcome) -> None:
         """Of `ToolObserver`: a call has its result; in the order in which they end."""
         result = outcome.result
-        error = outcome.error if outcome.error != result.content else None
+        error = outcome.error if outcome.error != result.text else None
         self._ledger.note(
             ToolCallEnded(self.spec.request_id, result, round(outcome.duration, 6), error, outcome.data)
         )
@@ -388,13 +391,23 @@ class Run:
             messages=History(conversation.messages),
             usage=conversation.run_usage,
             tool_calls=tuple(state.tool_calls) if state is not None else (),
-            metadata={"provider_response": reply.metadata} if reply is not None and reply.metadata else {},
+            metadata=self._facts(),
             stop_reason=conversation.stop_reason,
             turns=conversation.turns,
             error=error,
         )
         self._reporter.emit(RunFinished, conversation.turns, result=result)
         return result
+
+    def _facts(self) -> dict[str, Any]:
+        """The metadata of the result."""
+        facts: dict[str, Any] = {}
+        if self._reply is not None and self._reply.metadata:
+            facts["provider_response"] = self._reply.metadata
+        state = self.conversation.state_for(getattr(self.spec.provider, "origin", None))
+        if state:
+            facts["provider_state"] = state
+        return facts
 
 
 def _end_of(request_id: str, status: Status, error: AlloyError | None) -> RunEnded:

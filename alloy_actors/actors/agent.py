@@ -21,7 +21,7 @@ from alloy_actors.actors.entry import Health, RunHandle
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.request import Control
-from alloy_actors.content import NO_HISTORY, History
+from alloy_actors.content import DROPPED, NO_HISTORY, History
 from alloy_actors.conversation import Conversation
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import BusyError, CrashError, FencedError
@@ -289,7 +289,7 @@ class AgentActor(PooledActor):
 
     def _reset(self) -> None:
         self._refuse_while_busy("reset")
-        base = Seeded((), self._conversation.usage)
+        base = Seeded((), self._conversation.usage, DROPPED)
         self._conversation.apply(base)
         self._unwritten = ()
         self._entry.book.compact((base,), self._fail_on_error)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from typing_extensions import override
+
 from alloy_actors.content import Message, TextBlock, ThinkingBlock, ToolCall, Usage
-from alloy_actors.errors import ConnectionFailedError, MalformedReplyError, ServerError
+from alloy_actors.errors import MalformedReplyError, ServerError
 from alloy_actors.provider import Delta, ModelReply
-from alloy_actors.providers._errors import from_object
-from alloy_actors.providers._json import dumps, from_json, loads, mend, object_from
+from alloy_actors.providers._fold import ReplyFold
+from alloy_actors.providers._json import dumps, mend, object_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +34,6 @@ STOP_REASONS: dict[str, StopReason] = {
     "content_filter": "refusal",
     "refusal": "refusal",
 }  # all others, `stop` first of all: end_turn
-HIGH_SURROGATES = range(0xD800, 0xDC00)
 
 
 @dataclass(slots=True)
@@ -42,23 +43,16 @@ class _Call:
     arguments: list[str] = field(default_factory=list)
 
 
-class ChatReply:
-    """Folds chunks; `finish` once, at the end.
-
-    Args:
-        secrets: To be kept out of error messages.
-    """
+class ChatReply(ReplyFold):
+    """Chunks; a whole reply is a large one."""
 
     __slots__ = (
         "_annotations",
         "_by_index",
         "_calls",
         "_facts",
-        "_halves",
-        "_lenient",
         "_raw_usage",
         "_refused",
-        "_secrets",
         "_seen",
         "_text",
         "_thinking",
@@ -66,6 +60,7 @@ class ChatReply:
     )
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__(secrets)
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._calls: list[_Call] = []
@@ -75,41 +70,16 @@ class ChatReply:
         self._raw_usage: dict[str, Any] = {}
         self._refused = False
         self._seen = False
-        self._lenient = False
-        self._halves: dict[str, str] = {}
-        self._secrets = tuple(secrets)
         self.finish_reason: str | None = None
 
-    @property
-    def complete(self) -> bool:
-        """Whether the model has said that it is done; usage may still follow."""
-        return self.finish_reason is not None
-
-    def feed(self, data: bytes, deltas: list[Delta]) -> None:
-        """Fold one chunk (JSON) and append what it adds to `deltas`.
-
-        Raises:
-            MalformedReplyError: It is no JSON object.
-            ProviderError: It is an error, in the provider's words.
-        """
-        try:
-            chunk = from_json(data)
-        except ValueError:
-            try:
-                chunk = loads(data)
-            except ValueError:
-                shown = data[:200].decode("utf-8", "replace")
-                raise MalformedReplyError(f"the reply is not JSON: {shown!r}") from None
-            self._lenient = True
-        if type(chunk) is not dict:
-            raise MalformedReplyError(
-                f"the reply is JSON, but no object: {data[:200].decode('utf-8', 'replace')!r}"
-            )
+    @override
+    def feed(self, data: bytes, deltas: list[Delta]) -> bool:
+        chunk = self.parse(data)
         choices = chunk.get("choices")
         if chunk.get("error"):
-            raise from_object(chunk["error"], secrets=self._secrets)
+            raise self.error(chunk["error"])
         if not choices and chunk.get("object") == "error":  # Mistral, vLLM
-            raise from_object(chunk, secrets=self._secrets)
+            raise self.error(chunk)
         usage = chunk.get("usage")
         if usage and type(usage) is dict:
             self._raw_usage = usage
@@ -117,6 +87,11 @@ class ChatReply:
             self._note(chunk)
         if choices and type(choices) is list:
             self._choice(choices[0], deltas)
+        return False  # usage may come after the finish reason
+
+    @override
+    def marker(self) -> bool:
+        return True  # some servers give no finish reason at all
 
     def _note(self, chunk: dict[str, Any]) -> None:
         for key in ("id", "model", "service_tier", "citations"):
@@ -129,13 +104,14 @@ class ChatReply:
             return
         self._seen = True
         if choice.get("error"):  # OpenRouter
-            raise from_object(choice["error"], secrets=self._secrets)
+            raise self.error(choice["error"])
         delta = choice.get("delta") or choice.get("message")
         if type(delta) is dict:
             self._delta(delta, deltas)
         reason = choice.get("finish_reason")
         if reason:
             self.finish_reason = str(reason)
+            self.complete = True
         usage = choice.get("usage")  # Moonshot
         if usage and type(usage) is dict:
             self._raw_usage = usage
@@ -180,11 +156,7 @@ class ChatReply:
 
     def _say(self, kind: Literal["text", "thinking"], piece: str, deltas: list[Delta]) -> None:
         if self._lenient:
-            piece = self._halves.pop(kind, "") + piece
-            if ord(piece[-1]) in HIGH_SURROGATES:  # its other half comes with the next piece
-                self._halves[kind] = piece[-1]
-                piece = piece[:-1]
-            piece = mend(piece)
+            piece = self.mended(kind, piece)
             if not piece:
                 return
         (self._text if kind == "text" else self._thinking).append(piece)
@@ -215,28 +187,14 @@ class ChatReply:
         if arguments:
             call.arguments.append(arguments if type(arguments) is str else dumps(arguments).decode())
 
-    def finish(self, *, model: str, origin: str, ended: bool) -> ModelReply:
-        """The reply.
-
-        Args:
-            model: Stamped on the message, as is `origin`.
-            origin: See `Message`.
-            ended: The wire said that this was all: `[DONE]`, or a whole JSON document.
-
-        Raises:
-            ConnectionFailedError: Neither the model nor the wire said that this was all.
-            MalformedReplyError: There is no answer in it.
-        """
+    @override
+    def finish(self, *, model: str, origin: str) -> ModelReply:
         if not self._seen:
-            if ended:
-                raise MalformedReplyError("the reply holds no choices")
-            raise ConnectionFailedError("the stream ended before the answer began")
-        if not ended and not self.complete:
-            raise ConnectionFailedError("the stream was cut off in the middle of the answer")
+            raise MalformedReplyError("the reply holds no choices")
         if self.finish_reason == "error":  # OpenRouter
             raise ServerError("the provider stopped with an error")
-        for kind in self._halves:
-            (self._text if kind == "text" else self._thinking).append("\ufffd")
+        self._text.append(self.lost_half("text"))
+        self._thinking.append(self.lost_half("thinking"))
         calls = _tool_calls(self._calls, str(self._facts.get("id", "")))
         blocks: list[ContentBlock] = []
         if any(self._thinking):

@@ -1,75 +1,104 @@
 """Chat Completions, outgoing: our messages and tools as the JSON of `POST /v1/chat/completions`.
 
-A message is encoded once for a format and kept beside it; a body is the joined pieces. Encoding is deterministic,
-so that a provider's prompt cache sees the same bytes again.
-
 Source: OpenAI API reference, Chat Completions; DeepSeek API, reasoning_content.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
-from alloy_actors.content import ImageBlock, TextBlock, ThinkingBlock, ToolCall, ToolResult
-from alloy_actors.providers._json import dumps
+from typing_extensions import override
+
+from alloy_actors.blocks import (
+    MEDIA,
+    AudioBlock,
+    DocumentBlock,
+    ImageBlock,
+    RawBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolCall,
+    ToolResult,
+)
+from alloy_actors.providers._json import dumps, from_json
+from alloy_actors.providers._wire import WireFormat, array, closed, notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from alloy_actors.content import Message
+    from alloy_actors.content import ContentBlock, Message
     from alloy_actors.provider import ModelRequest
     from alloy_actors.tooldef import Tool
 
 
-class ChatFormat:
-    """The encoding for one origin; the key of the messages' caches, so there is one object per origin.
+class ChatFormat(WireFormat):
+    """Reasoning goes back, as `reasoning_content`, where it came from."""
 
-    Reasoning goes back, as `reasoning_content`, only where it came from; what another origin thought is shown to
-    this one as text.
-    """
+    __slots__ = ()
 
-    __slots__ = ("__weakref__", "origin")
+    @override
+    def items(self, message: Message, answers: Sequence[ToolCall]) -> Iterable[dict[str, Any]]:
+        return _user(message) if message.role == "user" else (_assistant(message),)
 
-    def __init__(self, origin: str) -> None:
-        self.origin = origin
+    @override
+    def tool(self, definition: Tool) -> dict[str, Any]:
+        function = {
+            "name": definition.name,
+            "description": definition.description,
+            "parameters": definition.input_schema,
+        }
+        return {"type": "function", "function": function}
 
-    def message(self, message: Message) -> bytes:
-        """The wire's messages for one of ours, joined by commas: a tool result is a message of its own there.
 
-        b"" when nothing of it can be said on this wire.
-        """
-        kept = message.cached_wire(self)
-        if kept is not None:
-            return kept
-        wire = _user(message) if message.role == "user" else self._assistant(message)
-        return message.cache_wire(self, b",".join(dumps(item) for item in wire))
+def body(
+    start: bytes,
+    chat: WireFormat,
+    request: ModelRequest,
+    more_tools: bytes = b"",
+    extra: Mapping[str, Any] = {},
+) -> bytes:
+    """A request's body: `start` (see `opened`), the system prompt, the messages, the tools, then `more_tools`."""
+    pieces = chat.messages(request.messages)
+    if request.system_prompt:
+        pieces.insert(0, dumps({"role": "system", "content": request.system_prompt}))
+    offered = chat.tools(request.tools, more_tools)
+    wanted = None
+    if request.output_schema is not None and "response_format" not in extra:
+        schema = {"name": "answer", "schema": request.output_schema, "strict": True}
+        wanted = dumps({"type": "json_schema", "json_schema": schema})
+    return closed(
+        start,
+        messages=array(pieces),
+        tools=array(offered) if offered else None,
+        response_format=wanted,
+    )
 
-    def _assistant(self, message: Message) -> Iterable[dict[str, Any]]:
-        foreign = message.origin is not None and message.origin != self.origin
-        texts: list[str] = []
-        thoughts: list[str] = []
-        calls: list[dict[str, Any]] = []
-        for block in message.blocks:
-            if isinstance(block, TextBlock):
-                texts.append(block.text)
-            elif isinstance(block, ThinkingBlock):
-                (texts if foreign and block.thinking.strip() else thoughts).append(block.thinking)
-            elif isinstance(block, ToolCall):
-                # Servers parse the arguments of old calls: those that were no object go back as an empty one.
-                arguments = "{}" if block.invalid is not None else dumps(block.input).decode()
-                function = {"name": block.name, "arguments": arguments}
-                calls.append({"id": block.id, "type": "function", "function": function})
-        if foreign and not any(texts) and not calls:
-            return ()
-        # `null` beside tool calls is the documented form; without any, servers want a string.
-        text = "\n".join(texts)
-        wire: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None}
-        if thoughts and not foreign:
-            wire["reasoning_content"] = "\n".join(thoughts)
-        if calls:
-            wire["tool_calls"] = calls
-        return (wire,)
+
+def _assistant(message: Message) -> dict[str, Any]:
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[dict[str, Any]] = []
+    for block in message.blocks:
+        if isinstance(block, TextBlock):
+            texts.append(block.text)
+        elif isinstance(block, ThinkingBlock):
+            thoughts.append(block.thinking)
+        elif isinstance(block, ToolCall):
+            calls.append(_call(block))
+    # `null` beside tool calls is the documented form; without any, servers want a string.
+    text = "\n".join(texts)
+    wire: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None}
+    if thoughts:
+        wire["reasoning_content"] = "\n".join(thoughts)
+    if calls:
+        wire["tool_calls"] = calls
+    return wire
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    # Servers parse the arguments of old calls: those that were no object go back as an empty one.
+    arguments = "{}" if call.invalid is not None else dumps(call.input).decode()
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
 def _user(message: Message) -> Iterable[dict[str, Any]]:
@@ -79,12 +108,10 @@ def _user(message: Message) -> Iterable[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for block in message.blocks:
         if isinstance(block, ToolResult):
-            wire.append({"role": "tool", "tool_call_id": block.tool_use_id, "content": block.content})
-        elif isinstance(block, TextBlock):
-            parts.append({"type": "text", "text": block.text})
-        elif isinstance(block, ImageBlock):
-            url = f"data:{block.mime_type};base64,{block.data}"
-            parts.append({"type": "image_url", "image_url": {"url": url}})
+            wire.append({"role": "tool", "tool_call_id": block.tool_use_id, "content": block.text})
+            parts += map(_part, block.images)  # a tool's message holds text alone: what it shows follows it
+        elif isinstance(block, (TextBlock, RawBlock, *MEDIA)):
+            parts.append(_part(block))
     if len(parts) == 1 and parts[0]["type"] == "text":
         wire.append({"role": "user", "content": parts[0]["text"]})
     elif parts:
@@ -92,42 +119,27 @@ def _user(message: Message) -> Iterable[dict[str, Any]]:
     return wire
 
 
-_TOOLS = object()  # tools look the same to every origin
-
-
-def tool(definition: Tool) -> bytes:
-    """A tool's definition on the wire."""
-    kept = definition.cached_wire(_TOOLS)
-    if kept is not None:
-        return kept
-    function = {
-        "name": definition.name,
-        "description": definition.description,
-        "parameters": definition.input_schema,
-    }
-    return definition.cache_wire(_TOOLS, dumps({"type": "function", "function": function}))
-
-
-def head(fixed: dict[str, Any]) -> bytes:
-    """The part of every body that comes before the messages, with the options in it; open at its end."""
-    return dumps(fixed)[:-1] + (b',"messages":[' if fixed else b'"messages":[')
-
-
-def body(start: bytes, chat: ChatFormat, request: ModelRequest, more_tools: bytes = b"") -> bytes:
-    """A request's body: `start` (see `head`), the system prompt, the messages, the tools, then `more_tools`."""
-    pieces = [piece for piece in map(chat.message, request.messages) if piece]
-    if request.system_prompt:
-        pieces.insert(0, b'{"role":"system","content":' + dumps(request.system_prompt) + b"}")
-    offered = [tool(definition) for definition in request.tools]
-    if more_tools:
-        offered.append(more_tools)
-    tools = b'],"tools":[' + b",".join(offered) if offered else b""
-    return b"".join((start, b",".join(pieces), tools, b"]}"))
-
-
-_formats: WeakValueDictionary[str, ChatFormat] = WeakValueDictionary()
-
-
-def chat_format(origin: str) -> ChatFormat:
-    """The format of an origin: the same object for all its providers, so that set_model keeps what is encoded."""
-    return _formats.setdefault(origin, ChatFormat(origin))
+def _part(block: ContentBlock) -> dict[str, Any]:
+    """One part of a user message's content."""
+    match block:
+        case TextBlock():
+            return {"type": "text", "text": block.text}
+        case RawBlock():
+            part: dict[str, Any] = from_json(block.raw)
+            return part
+        case ImageBlock():
+            url = block.uri if block.data is None else f"data:{block.mime_type};base64,{block.data}"
+            return {"type": "image_url", "image_url": {"url": url}}
+        case AudioBlock(data=str() as data):
+            kind = block.mime_type.partition("/")[2].removeprefix("x-")
+            sound = {"data": data, "format": {"mpeg": "mp3"}.get(kind, kind)}
+            return {"type": "input_audio", "input_audio": sound}
+        case DocumentBlock(data=str() as data):
+            file = {
+                "filename": block.title or "document",
+                "file_data": f"data:{block.mime_type};base64,{data}",
+            }
+            return {"type": "file", "file": file}
+        case _:
+            assert isinstance(block, MEDIA)
+            return {"type": "text", "text": notice(block)}

@@ -35,13 +35,13 @@ class Hidden(Generic[T]):
         raise TypeError(msg)
 
 
-def refuse_unknown(owner: type, unknown: Iterable[str]) -> None:
-    """Raise for option names that the constructor of `owner` does not know."""
-    unknown = sorted(unknown)
+def refuse_unknown(owner: type, given: Iterable[str], shared: Iterable[str]) -> None:
+    """Raise for further options of the constructor of `owner` that are none of the shared ones."""
+    unknown = sorted(set(given) - set(shared))
     if not unknown:
         return
     parameters = inspect.signature(owner).parameters.values()
-    valid = [item.name for item in parameters if item.kind is not item.VAR_KEYWORD]
+    valid = [item.name for item in parameters if item.kind is not item.VAR_KEYWORD] + list(shared)
     names = ", ".join(repr(name) for name in unknown)
     raise ConfigError(f"{owner.__name__} has no option {names}; the options are {', '.join(valid)}")
 

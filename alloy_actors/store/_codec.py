@@ -17,7 +17,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import from_json, to_json
 
-from alloy_actors.content import ImageBlock, Message, TextBlock, ThinkingBlock, ToolCall, ToolResult, Usage
+from alloy_actors.content import (
+    AudioBlock,
+    DocumentBlock,
+    ImageBlock,
+    Message,
+    ProviderState,
+    RawBlock,
+    RedactedThinkingBlock,
+    ServerToolCall,
+    ServerToolResult,
+    TextBlock,
+    ThinkingBlock,
+    ToolCall,
+    ToolResult,
+    Usage,
+    VideoBlock,
+)
 from alloy_actors.journal import (
     Accepted,
     Closed,
@@ -128,15 +144,10 @@ def _opt_tuple(plain: list[Any] | None) -> tuple[Any, ...] | None:
     return None if plain is None else tuple(plain)
 
 
-_BLOCKS = (
-    _kind("text", TextBlock, "type", text=_AsIs, annotations=(list, _opt_tuple)),
-    _kind("thinking", ThinkingBlock, "type", thinking=_AsIs, signature=_AsIs),
-    _kind("tool_use", ToolCall, "type", id=_AsIs, name=_AsIs, input=_AsIs, invalid=_AsIs),
-    _kind("tool_result", ToolResult, "type", tool_use_id=_AsIs, content=_AsIs, is_error=_AsIs),
-    _kind("image", ImageBlock, "type", mime_type=_AsIs, data=_AsIs),
-)
-_BLOCK_OF = {kind.cls: kind for kind in _BLOCKS}
-_BLOCK_TAGS = {kind.tag: kind for kind in _BLOCKS}
+def _media(tag: str, cls: type[Any]) -> Kind:
+    return _kind(
+        tag, cls, "type", mime_type=_AsIs, data=_AsIs, uri=_AsIs, title=_AsIs, signature=_AsIs, raw=_AsIs
+    )
 
 
 def _content_to_plain(content: Any) -> Any:
@@ -151,12 +162,59 @@ def _content_from_plain(plain: Any) -> Any:
     return tuple(_find(_BLOCK_TAGS, block).from_plain(block) for block in plain)
 
 
+_CONTENT = (_content_to_plain, _content_from_plain)
+_BLOCKS = (
+    _kind(
+        "text",
+        TextBlock,
+        "type",
+        text=_AsIs,
+        annotations=(list, _opt_tuple),
+        signature=_AsIs,
+        phase=_AsIs,
+        raw=_AsIs,
+    ),
+    _kind("thinking", ThinkingBlock, "type", thinking=_AsIs, signature=_AsIs, raw=_AsIs),
+    _kind("redacted_thinking", RedactedThinkingBlock, "type", data=_AsIs, raw=_AsIs),
+    _kind(
+        "tool_use",
+        ToolCall,
+        "type",
+        id=_AsIs,
+        name=_AsIs,
+        input=_AsIs,
+        invalid=_AsIs,
+        signature=_AsIs,
+        caller=_AsIs,
+        raw=_AsIs,
+    ),
+    _kind("tool_result", ToolResult, "type", tool_use_id=_AsIs, content=_CONTENT, is_error=_AsIs),
+    _kind("server_tool_use", ServerToolCall, "type", id=_AsIs, name=_AsIs, input=_AsIs, raw=_AsIs),
+    _kind(
+        "server_tool_result",
+        ServerToolResult,
+        "type",
+        tool_use_id=_AsIs,
+        content=_AsIs,
+        is_error=_AsIs,
+        raw=_AsIs,
+    ),
+    _media("image", ImageBlock),
+    _media("audio", AudioBlock),
+    _media("video", VideoBlock),
+    _media("document", DocumentBlock),
+    _kind("raw", RawBlock, "type", raw=_AsIs),
+)
+_BLOCK_OF = {kind.cls: kind for kind in _BLOCKS}
+_BLOCK_TAGS = {kind.tag: kind for kind in _BLOCKS}
+
+
 _MESSAGE_KIND = _kind(
     "m",
     Message,
     "_wire",
     role=_AsIs,
-    content=(_content_to_plain, _content_from_plain),
+    content=_CONTENT,
     model=_AsIs,
     origin=_AsIs,
 )
@@ -173,6 +231,10 @@ _USAGE_KIND = _kind(
 _MESSAGE = (_MESSAGE_KIND.to_plain, _MESSAGE_KIND.from_plain)
 _RESULT = (_RESULT_KIND.to_plain, _RESULT_KIND.from_plain)
 _USAGE = (_USAGE_KIND.to_plain, _USAGE_KIND.from_plain)
+_STATE = (
+    lambda state: [state.origin, state.values],
+    lambda plain: ProviderState(plain[0], plain[1]),
+)
 
 
 def _many(
@@ -188,14 +250,22 @@ def _many(
 # -- records -------------------------------------------------------------------------------------------------------
 
 KINDS = (
-    _kind("seeded", Seeded, messages=_many(_MESSAGE), usage=_USAGE),
+    _kind("seeded", Seeded, messages=_many(_MESSAGE), usage=_USAGE, provider_state=_STATE),
     _kind("accepted", Accepted, request_id=_AsIs, message=_MESSAGE, when_busy=_AsIs),
     _kind("began", RunBegan, request_id=_AsIs, message=_MESSAGE),
     _kind("resumed", RunResumed, request_id=_AsIs, attempt=_AsIs),
     _kind("suspended", RunSuspended, request_id=_AsIs),
     _kind("steered", Steered, request_id=_AsIs, steering_id=_AsIs, message=_MESSAGE),
     _kind("sent", RequestSent, request_id=_AsIs, turn=_AsIs, model=_AsIs),
-    _kind("replied", Replied, request_id=_AsIs, message=_MESSAGE, stop_reason=_AsIs, usage=_USAGE),
+    _kind(
+        "replied",
+        Replied,
+        request_id=_AsIs,
+        message=_MESSAGE,
+        stop_reason=_AsIs,
+        usage=_USAGE,
+        provider_state=_AsIs,
+    ),
     _kind("call", ToolCallStarted, request_id=_AsIs, call_id=_AsIs),
     _kind("result", ToolCallEnded, request_id=_AsIs, result=_RESULT, duration=_AsIs, error=_AsIs, data=_AsIs),
     _kind("closed", Closed, request_id=_AsIs, results=_many(_RESULT), message=_MESSAGE),

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alloy_actors.content import NO_USAGE
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AlloyError, ConfigError, StoreError
 from alloy_actors.journal import ModelChanged, Seeded
@@ -192,9 +191,11 @@ def _compact_agent(store: SqliteStore, agent_id: str) -> None:
     token = store.take_token(agent_id)
     conversation = _fold(records := store.load(agent_id))
     base: list[Record] = []
-    if conversation.messages or conversation.usage != NO_USAGE:
-        base.append(Seeded(tuple(conversation.messages), conversation.usage))
+    # The change of model goes first: a change drops the state that the seed carries.
     base += [record for record in records if isinstance(record, ModelChanged)][-1:]
+    seed = Seeded(tuple(conversation.messages), conversation.usage, conversation.provider_state)
+    if seed != Seeded(()):
+        base.append(seed)
     base += conversation.waiting.values()
     outcome: list[Exception | None] = []
     done = threading.Event()

@@ -155,8 +155,8 @@ def test_compacting_keeps_conversations_and_what_waits_and_gives_space_back(path
     assert upkeep.export(path, "ada").messages == before.messages
     with SqliteStore(path) as store:
         assert list(store.load("ada")) == [
-            Seeded(before.messages, before.usage),
             ModelChanged("m-2"),
+            Seeded(before.messages, before.usage),
             Accepted("r10", user("wait")),
         ]
         assert list(store.load("bob")) == MID_RUN  # in a run: left for the next start

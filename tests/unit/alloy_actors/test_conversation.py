@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from alloy_actors import journal as log
-from alloy_actors.content import History, Message, TextBlock, ToolCall, ToolResult, Usage, assistant, user
+from alloy_actors.content import (
+    DROPPED,
+    History,
+    Message,
+    TextBlock,
+    ToolCall,
+    ToolResult,
+    Usage,
+    assistant,
+    user,
+)
 from alloy_actors.conversation import Conversation
 
 
@@ -138,3 +148,27 @@ def test_a_reset_leaves_what_others_hold() -> None:
     before = History(conversation.messages)
     conversation.apply(log.WasReset())
     assert [message.text for message in before] == ["hello", "hi"]
+
+
+def with_state(state: dict | None, origin: str | None = "here") -> log.Replied:
+    return log.Replied("r", Message("assistant", "hi", origin=origin), "end_turn", Usage(), state)
+
+
+def test_a_providers_state_goes_back_to_its_origin_alone() -> None:
+    conversation = folded(BEGAN, with_state({"container": "c"}), with_state(None))
+    assert conversation.state_for("here") == {"container": "c"}
+    assert conversation.fork().state_for("here") == {"container": "c"}
+    assert conversation.state_for("there") is None
+    assert folded(BEGAN, with_state({"id": "1"}), with_state({"id": "2"})).state_for("here") == {"id": "2"}
+
+
+def test_a_providers_state_is_dropped_on_a_switch() -> None:
+    conversation = folded(BEGAN, with_state({"id": "1"}), log.ModelChanged("m-2"))
+    assert conversation.state_for("here") is None
+
+
+@pytest.mark.parametrize("reset", [log.WasReset(), log.Seeded((), Usage(), DROPPED)])
+def test_after_a_reset_a_provider_is_told_that_its_state_was_dropped(reset: log.Record) -> None:
+    conversation = folded(BEGAN, with_state({"id": "1"}), reset)
+    assert conversation.state_for("here") == {}
+    assert conversation.state_for("there") == {}

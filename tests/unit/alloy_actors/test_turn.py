@@ -388,3 +388,11 @@ def test_a_call_whose_arguments_are_no_object_is_answered_and_the_run_goes_on(li
     answer = result.messages[2].blocks[0]
     assert answer.is_error
     assert "add" in answer.content
+
+
+def test_a_providers_state_comes_with_the_result_and_goes_into_the_next_request() -> None:
+    call = replace(tool_calls(tool_call("add", a=1, b=2)), provider_state={"container": "c-1"})
+    scene = Scene([call, "3"], listen=False, tools=[add])
+    result = scene.play()
+    assert [request.provider_state for request in scene.provider.requests] == [None, {"container": "c-1"}]
+    assert result.metadata["provider_state"] == {"container": "c-1"}

@@ -14,8 +14,9 @@ from alloy_actors.content import (
 )
 from alloy_actors.provider import ModelRequest
 from alloy_actors.providers import _chat_request as wire
+from alloy_actors.providers._wire import opened
 
-HERE = wire.chat_format("aaaaaaaaaaaaaaaa")
+HERE = wire.ChatFormat.of("aaaaaaaaaaaaaaaa")
 
 
 @dataclass
@@ -38,11 +39,11 @@ class Tool:
 
 
 def sent(message: Message, chat: wire.ChatFormat = HERE) -> list[dict]:
-    return json.loads(b"[" + chat.message(message) + b"]")
+    return json.loads(b"[" + b",".join(chat.messages([message])) + b"]")
 
 
 def body(request: ModelRequest, more: bytes = b"", **fixed: Any) -> dict:
-    return json.loads(wire.body(wire.head(fixed), HERE, request, more))
+    return json.loads(wire.body(opened(fixed), HERE, request, more))
 
 
 def test_text_is_a_string() -> None:
@@ -113,20 +114,20 @@ def test_thinking_of_another_origin_is_text_here() -> None:
     assert sent(Message("assistant", blocks, origin=elsewhere)) == [
         {"role": "assistant", "content": "2 and 2\n4"}
     ]
-    assert HERE.message(Message("assistant", (ThinkingBlock(" "),), origin=elsewhere)) == b""
+    assert HERE.messages([Message("assistant", (ThinkingBlock(" "),), origin=elsewhere)]) == []
 
 
 def test_a_message_is_encoded_once_for_a_format() -> None:
     message = user("hi")
-    assert HERE.message(message) is HERE.message(message)
-    other = wire.chat_format("cccccccccccccccc")
+    assert HERE.messages([message])[0] is HERE.messages([message])[0]
+    other = wire.ChatFormat.of("cccccccccccccccc")
     assert message.cached_wire(other) is None
-    assert other.message(message) == HERE.message(message)
+    assert other.messages([message]) == HERE.messages([message])
 
 
 def test_providers_of_one_origin_share_their_format() -> None:
-    assert wire.chat_format("dddddddddddddddd") is not wire.chat_format("eeeeeeeeeeeeeeee")
-    assert wire.chat_format("aaaaaaaaaaaaaaaa") is HERE
+    assert wire.ChatFormat.of("dddddddddddddddd") is not wire.ChatFormat.of("eeeeeeeeeeeeeeee")
+    assert wire.ChatFormat.of("aaaaaaaaaaaaaaaa") is HERE
 
 
 def test_a_body_is_the_joined_pieces() -> None:
@@ -171,7 +172,7 @@ def test_the_same_history_is_the_same_bytes_and_a_longer_one_begins_with_them() 
         Message("assistant", (ToolCall("c", "t", {"z": 1, "a": 2}),)),
         Message("user", (ToolResult("c", "x"),)),
     )
-    start = wire.head({"model": "m"})
+    start = opened({"model": "m"})
     first = wire.body(start, HERE, ModelRequest(history))
     again = wire.body(start, HERE, ModelRequest(tuple(Message(m.role, m.content) for m in history)))
     longer = wire.body(start, HERE, ModelRequest((*history, user("b"))))
@@ -182,5 +183,5 @@ def test_the_same_history_is_the_same_bytes_and_a_longer_one_begins_with_them() 
 def test_a_tool_is_encoded_once_for_all_origins() -> None:
     tool: Any = Tool("add")
     wire.body(b"{", HERE, ModelRequest((), (tool,)))
-    wire.body(b"{", wire.chat_format("ffffffffffffffff"), ModelRequest((), (tool,)))
+    wire.body(b"{", wire.ChatFormat.of("ffffffffffffffff"), ModelRequest((), (tool,)))
     assert tool.encoded == 1

@@ -215,6 +215,13 @@ def test_the_origin_is_the_same_for_another_model_and_another_for_another_key_or
     assert OpenAICompat("m", KEY, "http://elsewhere.example").origin != origin
 
 
+def test_the_shared_options_are_checked_and_named_too() -> None:
+    with pytest.raises(errors.ConfigError, match="provider_state must be a mapping"):
+        OpenAICompat("m", api_url=URL, provider_state="resp_1")
+    with pytest.raises(errors.ConfigError, match="max_tokens, temperature.*extra_body, provider_state"):
+        OpenAICompat("m", api_url=URL, state={})
+
+
 def test_no_message_repr_or_attribute_shows_the_key() -> None:
     echo = {"error": {"message": f"wrong key {KEY} (Bearer {KEY})", "type": KEY, "code": KEY, "param": KEY}}
     failures = [
