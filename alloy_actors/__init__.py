@@ -43,6 +43,7 @@ from alloy_actors.errors import (
     ContextOverflowError,
     CrashError,
     FencedError,
+    HaltedError,
     InvalidRequestError,
     MalformedReplyError,
     OverloadedError,
@@ -70,6 +71,7 @@ from alloy_actors.events import (
     TurnRestarted,
     TurnStarted,
 )
+from alloy_actors.middleware import Block, Edit, Halt, Middleware, RunView
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
 from alloy_actors.providers.openai_compat import OpenAICompat
 from alloy_actors.result import Result, ToolCallRecord
@@ -84,6 +86,7 @@ __all__ = [
     "AlloyError",
     "AudioBlock",
     "AuthError",
+    "Block",
     "BusyError",
     "CancelledError",
     "ConfigError",
@@ -93,13 +96,17 @@ __all__ = [
     "CrashError",
     "Delta",
     "DocumentBlock",
+    "Edit",
     "Event",
     "FencedError",
+    "Halt",
+    "HaltedError",
     "Health",
     "ImageBlock",
     "InvalidRequestError",
     "MalformedReplyError",
     "Message",
+    "Middleware",
     "ModelReply",
     "ModelRequest",
     "OpenAICompat",
@@ -116,6 +123,7 @@ __all__ = [
     "RunError",
     "RunFinished",
     "RunStarted",
+    "RunView",
     "ServerError",
     "ServerToolCall",
     "ServerToolResult",

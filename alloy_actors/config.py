@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from alloy_actors.content import NO_USAGE, Message, Usage
 from alloy_actors.errors import ConfigError
+from alloy_actors.middleware import Middleware, check_middleware
 from alloy_actors.tooldef import Tool, toolbox
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -37,7 +38,8 @@ class RunConfig:
         tool_timeout: Seconds for one tool call.
         max_retries: Further attempts after a failed provider request.
         retry_backoff: Seconds; the base of the growing pause between attempts.
-        context: For tools, through `ToolContext.context`.
+        middleware: Hooks that see the run and may block, edit or halt; see `alloy_actors.middleware`.
+        context: For tools and middleware, through `ToolContext.context` and `RunView.context`.
         working_directory: For tools, through `ToolContext.working_directory`.
         loop: Where async tools and hooks run; None is the runtime's own loop.
     """
@@ -51,6 +53,7 @@ class RunConfig:
     tool_timeout: Seconds = 60.0
     max_retries: Count = 3
     retry_backoff: Seconds = 1.0
+    middleware: tuple[InstanceOf[Middleware], ...] = ()
     context: Mapping[str, Any] = Field(default_factory=dict)
     working_directory: str = "."
     loop: asyncio.AbstractEventLoop | None = None
@@ -227,6 +230,7 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         msg = f"{where}: messages must be a list of alloy.Message(role, content)"
         raise ConfigError(msg)
     given["messages"] = tuple(messages)
+    given["middleware"] = check_middleware(given.get("middleware", ()), where)
     if "subscribe" in given:
         topics = given["subscribe"]
         if not isinstance(topics, list | tuple) or not all(isinstance(topic, str) for topic in topics):

@@ -16,6 +16,7 @@ AlloyError
 ├── ToolError                      raise it in a tool: its text goes to the model
 ├── RunError                       raised by Result.raise_for_status()
 ├── CancelledError                 the run was cancelled; a value in a Result, never raised by us
+├── HaltedError                    a middleware ended the run; a value in a Result, never raised by us
 ├── CrashError                     a bug ended the run; `__cause__` is it
 ├── BusyError                      the agent is in a run
 ├── QueueFullError                 max_pending requests wait already
@@ -134,6 +135,10 @@ class RunError(AlloyError):
 
 class CancelledError(AlloyError):
     """The run was cancelled. A value in `Result.error`; unrelated to `asyncio.CancelledError`."""
+
+
+class HaltedError(AlloyError):
+    """A middleware ended the run; the text is its reason. A value in `Result.error`."""
 
 
 class CrashError(AlloyError):

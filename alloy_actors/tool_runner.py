@@ -82,6 +82,11 @@ class ToolRunner:
         self._workers = workers
         self._loop = loop
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Where async tools run; None is the loop of the run."""
+        return self._loop
+
     async def run(
         self,
         calls: Sequence[ToolCall],

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 from alloy_actors.content import History, ToolResult
 from alloy_actors.conversation import unknown_outcome
 from alloy_actors.deadline import Deadline
-from alloy_actors.errors import AlloyError, CrashError, FencedError, MalformedReplyError, ProviderError
+from alloy_actors.errors import (
+    AlloyError,
+    CrashError,
+    FencedError,
+    HaltedError,
+    MalformedReplyError,
+    ProviderError,
+)
 from alloy_actors.errors import CancelledError as RunCancelledError
 from alloy_actors.errors import TimeoutError as RunTimeoutError
 from alloy_actors.events import RunFinished, RunStarted, TurnFinished, TurnRestarted, TurnStarted
@@ -31,6 +38,7 @@ from alloy_actors.journal import (
 )
 from alloy_actors.ledger import Ledger
 from alloy_actors.logs import log, traced
+from alloy_actors.middleware import NO_HOOKS, Block, Halt, Hooks, RunView
 from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.providers.retry import complete_with_retry
 from alloy_actors.reporting import OnEvents, Reporter
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
     from alloy_actors.content import Message, ToolCall
     from alloy_actors.conversation import Conversation
     from alloy_actors.journal import Journal, Record
+    from alloy_actors.middleware import HookName
     from alloy_actors.provider import Provider
     from alloy_actors.tool_runner import Cancelled, ToolRunner
     from alloy_actors.tooldef import Tool
@@ -53,6 +62,9 @@ Ending: TypeAlias = tuple[Status, AlloyError | None]
 """How a run ends, and what went wrong."""
 
 COMPLETED: Final[Ending] = ("completed", None)
+
+LAST_WORDS = 1.0
+"""Seconds that `on_error` gets although the run's time is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,7 @@ class RunSpec:
         numbers: The seq of the next event; None begins at 1.
         deadline: When the run's time is up; None is `config.timeout` from now.
         steering: Takes what the user has said since, as (request id, message); asked where a turn has ended.
+        hooks: Of the middleware.
     """
 
     request_id: str
@@ -80,6 +93,7 @@ class RunSpec:
     numbers: Iterator[int] | None = None
     deadline: Deadline | None = None
     steering: Callable[[], Sequence[tuple[str, Message]]] | None = None
+    hooks: Hooks = NO_HOOKS
 
 
 class Run:
@@ -161,6 +175,8 @@ class Run:
                 status, error = "error", self.failure
             else:
                 status, error = "cancelled", RunCancelledError(self.why_cancelled)
+        if status == "error" and error is not None:
+            status, error = await self._failing(error)
         if error is not None:
             why = _as_reason(error)
         elif status == "max_turns":
@@ -178,7 +194,7 @@ class Run:
         while ended is None:
             if conversation.turns >= spec.config.max_turns:
                 return "max_turns", None
-            ended = await self._finish_turn(await self._ask())
+            ended = await self._halted("before_completion") or await self._finish_turn(await self._ask())
         return ended
 
     async def _take_up(self) -> Ending | None:
@@ -270,11 +286,10 @@ class Run:
         match reply.stop_reason:
             case "tool_use":
                 if not reply.message.tool_calls:  # only tools that the provider ran itself
-                    return COMPLETED
-                await self._run_tools(self.conversation.unanswered)
-                return None
+                    return await self._complete_with(reply.message)
+                return await self._run_tools(self.conversation.unanswered)
             case "end_turn":
-                return COMPLETED
+                return await self._complete_with(reply.message)
             case "pause_turn":
                 return None
             case "max_tokens":
@@ -300,20 +315,91 @@ class Run:
             f"the reply hit its output limit while it called {names}: raise the provider's max_tokens"
         )
 
-    async def _run_tools(self, calls: Sequence[ToolCall]) -> None:
+    async def _complete_with(self, message: Message) -> Ending:
+        return await self._halted("after_completion", message) or COMPLETED
+
+    async def _run_tools(self, calls: Sequence[ToolCall]) -> Ending | None:
+        """Answer the calls that have no result yet; None goes on."""
+        doubtful = [call for call in calls if self._is_doubtful(call)]
+        allowed = [call for call in calls if call not in doubtful]
+        blocked: list[tuple[ToolCall, Block]] = []
+        if allowed:
+            ended = await self._halted("after_tool_request", allowed)
+            if ended is None:
+                ended = await self._ask_about(allowed, blocked)
+            if ended is not None:
+                return ended
+        for call in doubtful:
+            result = unknown_outcome(call, "the agent crashed")
+            await self.ended(ToolOutcome(call, result, 0.0, result.text))
+        for call, block in blocked:
+            result = ToolResult(call.id, f"Blocked: {block.reason}", is_error=True)
+            await self.ended(ToolOutcome(call, result, 0.0, result.text))
         config = self.spec.config
-        fresh = [call for call in calls if not self._is_doubtful(call)]
-        for call in calls:
-            if call not in fresh:
-                result = unknown_outcome(call, "the agent crashed")
-                await self.ended(ToolOutcome(call, result, 0.0, result.text))
         await self._runner.run(
-            fresh,
+            allowed,
             self._tools,
             self._context,
             timeout=config.tool_timeout,
             deadline=self._deadline,
             observer=self,
+        )
+        if "after_tool_execution" in self.spec.hooks:
+            answers = [
+                block for block in self.conversation.messages[-1].blocks if isinstance(block, ToolResult)
+            ]
+            return await self._halted("after_tool_execution", answers)
+        return None
+
+    async def _ask_about(self, calls: list[ToolCall], blocked: list[tuple[ToolCall, Block]]) -> Ending | None:
+        """Let the middleware look at each call: `calls` becomes what is to be run, `blocked` what is not."""
+        if "before_tool_call" not in self.spec.hooks:
+            return None
+        self._ledger.begin()
+        asked, calls[:] = tuple(calls), []
+        for call in asked:
+            edited, decision = await self.spec.hooks.decide(self._view(), call)
+            if isinstance(decision, Halt):
+                return _halted_by(decision)
+            if decision is None:
+                calls.append(edited)
+            else:
+                blocked.append((call, decision))
+        return None
+
+    async def _halted(self, name: HookName, *facts: object) -> Ending | None:
+        """Ask a hook; how the run ends when it halts."""
+        if name not in self.spec.hooks:
+            return None
+        self._ledger.begin()  # a hook that crashes the run must not take along what is known already
+        halt = await self.spec.hooks.halt(name, self._view(), *facts)
+        return _halted_by(halt) if halt is not None else None
+
+    async def _failing(self, error: AlloyError) -> Ending:
+        """Let the middleware see a failure; it gets what is left of the run's time, and a moment at least."""
+        if "on_error" not in self.spec.hooks:
+            return "error", error
+        try:
+            async with asyncio.timeout(max(self._deadline.remaining(), LAST_WORDS)):
+                return await self._halted("on_error", error) or ("error", error)
+        except TimeoutError:
+            log.warning("hook_timed_out", hook="on_error", request_id=self.spec.request_id)
+        except asyncio.CancelledError:
+            if self.abandoned:
+                raise
+            _forgive_cancellation()
+        return "error", error
+
+    def _view(self) -> RunView:
+        spec, conversation = self.spec, self.conversation
+        return RunView(
+            agent=spec.agent,
+            request_id=spec.request_id,
+            turn=conversation.turns,
+            model=spec.provider.model,
+            messages=History(conversation.messages),
+            usage=conversation.run_usage,
+            context=spec.config.context,
         )
 
     def _is_doubtful(self, call: ToolCall) -> bool:
@@ -410,6 +496,10 @@ class Run:
         return facts
 
 
+def _halted_by(halt: Halt) -> Ending:
+    return "halted", HaltedError(f"Halted by middleware: {halt.reason}")
+
+
 def _end_of(request_id: str, status: Status, error: AlloyError | None) -> RunEnded:
     if error is None:
         return RunEnded(request_id, status, time.time())
@@ -419,7 +509,7 @@ def _end_of(request_id: str, status: Status, error: AlloyError | None) -> RunEnd
 def _as_reason(error: AlloyError) -> str:
     """What the model is told about the end of a run; a provider's own words stay out of the history."""
     match error:
-        case RunCancelledError():
+        case RunCancelledError() | HaltedError():
             return str(error)
         case RunTimeoutError():
             return "the time for the request was up"

@@ -232,6 +232,7 @@ class AgentActor(PooledActor):
             numbers=request.numbers,
             deadline=request.deadline,
             steering=entry.book.take_steering,
+            hooks=entry.hooks,
         )
         run = Run(spec, conversation, self._journal, entry.runner, self._unwritten)
         self._unwritten = ()

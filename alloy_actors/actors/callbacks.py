@@ -12,8 +12,9 @@ from pykka import Timeout
 
 from alloy_actors.actors.guard import CHAIN
 from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.errors import CrashError
 from alloy_actors.logs import log, traced
-from supervisors.runtime import PooledActor
+from supervisors.runtime import PooledActor, PooledFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,28 @@ class Callbacks:
         ref.tell((callback, value))
         if self._closed:
             ref.stop(block=False)  # started for this late one alone
+
+    async def run(self, function: Callable[[], object]) -> object:
+        """Call a plain hook behind the callbacks submitted before, in the caller's context.
+
+        Raises:
+            Exception: What the function raises; anything worse than an `Exception` becomes a `CrashError`.
+        """
+        outcome: PooledFuture[object] = PooledFuture()
+        context = contextvars.copy_context()
+
+        def call_it(_: object) -> None:
+            try:
+                outcome.set(context.run(function))
+            except Exception as error:
+                outcome.set_exception((type(error), error, error.__traceback__))
+            except BaseException as error:  # SystemExit would end the loop for everyone
+                crash = CrashError(f"a hook raised {type(error).__name__}")
+                crash.__cause__ = error
+                outcome.set_exception((CrashError, crash, None))
+
+        self.submit(call_it, None)
+        return await outcome
 
     def after(self, function: Callable[[], object]) -> None:
         """Call `function` when the callbacks submitted so far have been called: now, if there are none."""

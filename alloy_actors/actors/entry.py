@@ -26,6 +26,7 @@ from alloy_actors.actors.restoring import fold
 from alloy_actors.content import NO_USAGE, Usage, user
 from alloy_actors.errors import AgentDownError, AlloyError, CancelledError, CrashError
 from alloy_actors.logs import log
+from alloy_actors.middleware import NO_HOOKS, Hooks
 from alloy_actors.result import Result, Status
 from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledFuture
@@ -138,6 +139,7 @@ class AgentEntry:
         "config",
         "created_at",
         "fenced",
+        "hooks",
         "last_exit",
         "last_ref",
         "name",
@@ -174,6 +176,11 @@ class AgentEntry:
             agent_id, store, config.max_pending, config.result_ttl, self.wake, self._publish
         )
         self._pubsub = pubsub
+        self.hooks = (
+            Hooks(config.middleware, callbacks.run, config.loop or runner.loop)
+            if config.middleware
+            else NO_HOOKS
+        )
         self.condition: Condition = "starting"
         self.ref: ActorRef[Any] | None = None
         self.last_ref: ActorRef[Any] | None = (

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.default import default_system, when_loop_has_ended
 from alloy_actors.actors.guard import check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
@@ -21,6 +22,7 @@ from alloy_actors.conversation import Conversation
 from alloy_actors.errors import CancelledError, ConfigError, CrashError
 from alloy_actors.journal import Journal, Seeded
 from alloy_actors.logs import log, traced
+from alloy_actors.middleware import NO_HOOKS, Hooks
 from alloy_actors.result import Result
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.turn import Run, RunSpec
@@ -126,6 +128,11 @@ class _OneShot:
         journal = Journal(request_id, store.take_token(request_id), store)
         conversation = Conversation()
         conversation.apply(Seeded(config.messages))
+        runner = default_system().runner(config.loop)
+        self._callbacks = Callbacks() if config.middleware else None
+        hooks = NO_HOOKS
+        if self._callbacks is not None:
+            hooks = Hooks(config.middleware, self._callbacks.run, runner.loop)
         spec = RunSpec(
             request_id=request_id,
             agent=call,
@@ -133,8 +140,9 @@ class _OneShot:
             config=config,
             provider=config.provider,
             on_events=on_events,
+            hooks=hooks,
         )
-        self._run = Run(spec, conversation, journal, default_system().runner(config.loop))
+        self._run = Run(spec, conversation, journal, runner)
         if message is not None and (
             closing := conversation.closing("", "the earlier conversation broke off here")
         ):
@@ -148,6 +156,8 @@ class _OneShot:
         def tell(result: Result) -> None:
             if first.acquire(blocking=False):
                 forget()
+                if self._callbacks is not None:
+                    self._callbacks.close()
                 on_result(result)
 
         def lost() -> None:
