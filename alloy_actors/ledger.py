@@ -49,6 +49,10 @@ class Ledger:
             self._conversation.apply(record)
         self._pending += records
 
+    def begin_soon(self) -> None:
+        """`begin` when the loop has done what it is at: what is noted until then is written together."""
+        asyncio.get_running_loop().call_soon(self.begin)
+
     def begin(self) -> None:
         """Let the store begin to write what is noted, without waiting for it."""
         if self._writing is None and self._pending:

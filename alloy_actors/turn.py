@@ -425,7 +425,7 @@ class Run:
             ToolCallEnded(self.spec.request_id, result, round(outcome.duration, 6), error, outcome.data)
         )
         if self.conversation.unanswered:
-            self._ledger.begin()  # the others may take long; the last result goes with what comes next
+            self._ledger.begin_soon()  # the others may take long; the last result goes with what comes next
         self._reporter.tool_ended(self.conversation.turns, outcome)
 
     def _context(self, call: ToolCall, cancelled: Cancelled) -> ToolContext:

@@ -28,6 +28,11 @@ _INSERTS = {
     size: f"INSERT INTO records (id, agent, prev, crc, data, change) VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * size)}"  # noqa: S608  (our own text)
     for size in _SIZES
 }
+# A transaction in itself: whether the store is still ours is part of it.
+_INSERT_ALONE = (
+    "INSERT INTO records (id, agent, prev, crc, data, change) "
+    "SELECT ?, ?, ?, ?, ?, ? WHERE (SELECT epoch FROM owner) = ?"
+)
 _DELETE_CHAIN = f"{CHAIN} DELETE FROM records WHERE id IN (SELECT id FROM chain)"  # noqa: S608  (our own text)
 
 
@@ -115,6 +120,8 @@ class LogTables:
             sqlite3.Error: Nothing of the group was written.
         """
         encoded = self._encode(group)
+        if len(encoded) == 1 and self._append_alone(*encoded[0]):
+            return
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -132,6 +139,22 @@ class LogTables:
         for write, _data in encoded:
             write.head.number, write.head.last = plan.ends[write.head.agent_id]
             _note_accepted(write)
+
+    def _append_alone(self, write: Write, data: bytes | None) -> bool:
+        """A lone append to a log that was written before, as one statement; False when it is not that."""
+        head = write.head
+        if write.kind != "append" or data is None or head.number is None:
+            return False
+        row = self._next_row
+        crc = checksum(head.agent_id, head.last, data)
+        change = unfinished_by(write.records)
+        values = (row, head.number, head.last, crc, data, change, self._file.epoch)
+        if self._connection.execute(_INSERT_ALONE, values).rowcount != 1:
+            self._check_owner()
+        self._next_row = row + 1
+        head.last = row
+        _note_accepted(write)
+        return True
 
     def _encode(self, group: Sequence[Write]) -> list[tuple[Write, bytes | None]]:
         encoded: list[tuple[Write, bytes | None]] = []
