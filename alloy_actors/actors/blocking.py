@@ -6,11 +6,13 @@ would be left to do what they wait for.
 
 from __future__ import annotations
 
+import queue
 import threading
 from contextlib import AbstractContextManager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from supervisors.runtime import managed_blocking
+from alloy_actors.deadline import NEVER, Deadline
+from supervisors.runtime import LOOK_UP, managed_blocking
 
 Region: TypeAlias = AbstractContextManager[None]
 
@@ -30,3 +32,19 @@ def blocking_region() -> Region:
 def waits_through(region: Region) -> None:
     """Let `region` be what the current thread enters when it blocks; for threads of other pools."""
     _local.region = region
+
+
+def next_of(arrivals: queue.SimpleQueue[Any], deadline: Deadline = NEVER) -> Any:
+    """What comes next, waited for in a blocking region; the main thread looks up for Ctrl-C now and then.
+
+    Raises:
+        queue.Empty: Nothing came until the deadline.
+    """
+    slices = threading.current_thread() is threading.main_thread()
+    with blocking_region():
+        while True:
+            try:
+                return arrivals.get(timeout=deadline.within(LOOK_UP if slices else None))
+            except queue.Empty:
+                if deadline.expired:
+                    raise

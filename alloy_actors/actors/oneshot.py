@@ -10,7 +10,7 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.blocking import blocking_region, next_of
 from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.default import default_system, when_loop_has_ended
 from alloy_actors.actors.guard import check_blocking
@@ -87,8 +87,7 @@ def stream(
     listener = Listener(on_chunk, on_event)
     try:
         while True:
-            with blocking_region():
-                item = arrived.get()
+            item = next_of(arrived)
             if isinstance(item, Result):
                 listener.finish(item)
                 return item

@@ -14,7 +14,7 @@ import pykka
 
 from alloy_actors.actors import messages as msg
 from alloy_actors.actors.asking import ANSWER_TIMEOUT, aask, ask, await_actor, wait_for_actor
-from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.blocking import blocking_region, next_of
 from alloy_actors.actors.guard import check_blocking, in_run_of, waiting_for
 from alloy_actors.actors.handing_in import aaccept, accept, await_result, call_back, wait, waited_too_long
 from alloy_actors.actors.pubsub import BUFFERED
@@ -130,8 +130,7 @@ class AgentRef:
         self._entry.book.on_finished(request, arrived.put)
         while True:
             try:
-                with blocking_region():
-                    item = arrived.get(timeout=deadline.within(None))
+                item = next_of(arrived, deadline)
             except queue.Empty:
                 self._entry.book.forget(request, arrived.put)
                 raise waited_too_long(request, timeout) from None

@@ -5,7 +5,7 @@ The only package that uses pykka's private names. Others import from here, not f
 
 from supervisors.clock import system_clock
 from supervisors.runtime.actor import PooledActor
-from supervisors.runtime.blocking import managed_blocking
+from supervisors.runtime.blocking import LOOK_UP, managed_blocking
 from supervisors.runtime.dispatcher import Dispatcher, release_idle_dispatchers
 from supervisors.runtime.fork import after_fork_in_child
 from supervisors.runtime.futures import PooledFuture
@@ -28,6 +28,7 @@ from supervisors.runtime.zombies import Zombie, abandon, on_zombie_exit, zombies
 
 __all__ = [
     "DEFER_START",
+    "LOOK_UP",
     "Dispatcher",
     "Envelope",
     "Ignored",

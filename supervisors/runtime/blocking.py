@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from supervisors.runtime.dispatcher import current_worker
 
 _NOTHING: Final = nullcontext()
+
+LOOK_UP: Final = 0.25
+"""Seconds after which the main thread looks up from a wait. A signal that comes between its last look and the beginning of
+the wait does not end the wait: Ctrl-C would be heard when something else happens, or never."""
 
 
 def managed_blocking() -> AbstractContextManager[None]:
@@ -30,6 +35,8 @@ def block_on(lock: threading.Lock, timeout: float | None, *, for_answer: bool = 
     limit = -1.0 if timeout is None else max(0.0, min(timeout, threading.TIMEOUT_MAX))
     worker = current_worker()
     if worker is None:
+        if threading.current_thread() is threading.main_thread():
+            return _acquire_looking_up(lock, timeout)
         return lock.acquire(timeout=limit)
     if for_answer:
         worker.dispatcher.worker_asks(worker)
@@ -38,3 +45,13 @@ def block_on(lock: threading.Lock, timeout: float | None, *, for_answer: bool = 
             return lock.acquire(timeout=limit)
     finally:
         worker.asks = False
+
+
+def _acquire_looking_up(lock: threading.Lock, timeout: float | None) -> bool:
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = LOOK_UP if end is None else end - time.monotonic()
+        if lock.acquire(timeout=max(0.0, min(left, LOOK_UP))):
+            return True
+        if end is not None and left <= LOOK_UP:
+            return False
