@@ -85,6 +85,7 @@ class Conversation:
         turns: Replies of the running (else the last) run.
         stop_reason: Why the model stopped last in that run; None before its first reply.
         run_usage: Tokens of the running (else the last) run.
+        run_cost: Cents of that run so far; None while no price is known.
         provider_state: What the provider of the last reply wants back; None before there was any, and after a switch.
     """
 
@@ -95,6 +96,7 @@ class Conversation:
         "messages",
         "provider_state",
         "run",
+        "run_cost",
         "run_usage",
         "stop_reason",
         "turns",
@@ -110,6 +112,7 @@ class Conversation:
         self.turns = 0
         self.stop_reason: StopReason | None = None
         self.run_usage: Usage = NO_USAGE
+        self.run_cost: float | None = None
         self.provider_state: ProviderState | None = None
         self._open: tuple[ToolCall, ...] = ()
         # Only while calls are open: an idle agent keeps no empty containers.
@@ -175,6 +178,7 @@ class Conversation:
                 self.turns = 0
                 self.stop_reason = None
                 self.run_usage = NO_USAGE
+                self.run_cost = None
                 if record.message is not None:
                     self._say(record.message)
             case RunResumed():
@@ -229,6 +233,8 @@ class Conversation:
     def _replied(self, record: Replied) -> None:
         self.usage += record.usage
         self.run_usage += record.usage
+        if record.cost_cents is not None:
+            self.run_cost = (self.run_cost or 0.0) + record.cost_cents
         self.turns += 1
         self.stop_reason = record.stop_reason
         if record.provider_state is not None:

@@ -105,7 +105,7 @@ class RequestSent:
 class Replied:
     """The provider's message; `tool_use` blocks in it are open calls until they have their results.
 
-    `provider_state` replaces what there was of it; None leaves it.
+    `provider_state` replaces what there was of it; None leaves it. `cost_cents` is None where no price is known.
     """
 
     request_id: str
@@ -113,6 +113,7 @@ class Replied:
     stop_reason: StopReason
     usage: Usage
     provider_state: dict[str, Any] | None = None
+    cost_cents: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Result:
         thinking: Of the newest assistant message of the run that carries any.
         messages: The whole history after the run, in order.
         usage: Tokens of this run.
-        cost_cents: None while no price is known.
+        cost_cents: Cents for its provider requests, caches counted; None where no price is known.
         tool_calls: Those of this run, in call order.
         metadata: Under "provider_response" the provider's facts of the last reply; under "provider_state" what it
             wants back with the next request: `provider_state=` of a provider made anew.

@@ -39,6 +39,7 @@ from alloy_actors.journal import (
 from alloy_actors.ledger import Ledger
 from alloy_actors.logs import log, traced
 from alloy_actors.middleware import NO_HOOKS, Block, Halt, Hooks, RunView
+from alloy_actors.models import cost_of
 from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.providers.retry import complete_with_retry
 from alloy_actors.reporting import OnEvents, Reporter
@@ -230,8 +231,11 @@ class Run:
         reply = await self._complete(request, turn)
         self._reporter.replied(turn, reply.message)
         self._reply = reply
+        cost = await cost_of(spec.provider, reply.usage)
         self._ledger.note(
-            Replied(spec.request_id, reply.message, reply.stop_reason, reply.usage, reply.provider_state)
+            Replied(
+                spec.request_id, reply.message, reply.stop_reason, reply.usage, reply.provider_state, cost
+            )
         )
         return reply
 
@@ -476,6 +480,7 @@ class Run:
             thinking=state.thinking if state is not None else None,
             messages=History(conversation.messages),
             usage=conversation.run_usage,
+            cost_cents=conversation.run_cost,
             tool_calls=tuple(state.tool_calls) if state is not None else (),
             metadata=self._facts(),
             stop_reason=conversation.stop_reason,

@@ -171,6 +171,7 @@ class AgentActor(PooledActor):
             error=error,
             messages=History(conversation.messages),
             usage=conversation.run_usage,
+            cost_cents=conversation.run_cost,
             tool_calls=tuple(state.tool_calls),
             turns=conversation.turns,
         )

@@ -63,6 +63,7 @@ def _ended(conversation: Conversation, record: RunEnded, now: float) -> list[Fin
         thinking=run.thinking,
         messages=messages,
         usage=conversation.run_usage,
+        cost_cents=conversation.run_cost,
         tool_calls=tuple(run.tool_calls),
         stop_reason=conversation.stop_reason,
         turns=conversation.turns,

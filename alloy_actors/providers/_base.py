@@ -70,6 +70,8 @@ class HTTPProvider:
         shared: See `SharedOptions`.
     """
 
+    vendor: str | None = None
+    """Whose models these are, in the words of the price catalogue; None: nobody knows what they cost."""
     _wire: ClassVar[str]
     """The provider's name: a part of the origin."""
     _decided: ClassVar[tuple[str, ...]]

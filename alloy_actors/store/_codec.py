@@ -265,6 +265,7 @@ KINDS = (
         stop_reason=_AsIs,
         usage=_USAGE,
         provider_state=_AsIs,
+        cost_cents=_AsIs,
     ),
     _kind("call", ToolCallStarted, request_id=_AsIs, call_id=_AsIs),
     _kind("result", ToolCallEnded, request_id=_AsIs, result=_RESULT, duration=_AsIs, error=_AsIs, data=_AsIs),

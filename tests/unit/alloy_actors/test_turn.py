@@ -10,7 +10,7 @@ import pytest
 
 from alloy_actors import errors, events
 from alloy_actors.config import RunConfig, make_config
-from alloy_actors.content import Message, ToolCall, assistant, user
+from alloy_actors.content import Message, ToolCall, Usage, assistant, user
 from alloy_actors.conversation import Conversation
 from alloy_actors.journal import (
     Journal,
@@ -21,6 +21,7 @@ from alloy_actors.journal import (
     ToolCallEnded,
     ToolCallStarted,
 )
+from alloy_actors.models import facts
 from alloy_actors.provider import ModelReply
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.testing import ScriptedProvider, cut, error, hang, reply, thinking, tool_call, tool_calls
@@ -396,3 +397,25 @@ def test_a_providers_state_comes_with_the_result_and_goes_into_the_next_request(
     result = scene.play()
     assert [request.provider_state for request in scene.provider.requests] == [None, {"container": "c-1"}]
     assert result.metadata["provider_state"] == {"container": "c-1"}
+
+
+class Priced(ScriptedProvider):
+    """A script in the place of a model whose price is known."""
+
+    vendor = "openai"
+
+
+def test_a_run_costs_what_its_requests_cost(listen: bool) -> None:
+    usage = Usage(input_tokens=1000, output_tokens=100, cache_read_input_tokens=500)
+    script = [tool_call("add", a=1, b=2), "3"]
+    scene = Scene(Priced(script, model="gpt-5", usage=usage), listen=listen, tools=[add])
+    result = scene.play()
+    price = facts("openai", "gpt-5").prices
+    assert result.cost_cents == pytest.approx(2 * price.cost(usage))
+    assert sum(one.cost_cents for one in scene.store.load("agent") if isinstance(one, Replied)) == (
+        pytest.approx(result.cost_cents)
+    )
+
+
+def test_a_run_whose_price_nobody_knows_has_no_cost(listen: bool) -> None:
+    assert Scene(["hi"], listen=listen).play().cost_cents is None

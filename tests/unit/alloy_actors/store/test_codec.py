@@ -61,7 +61,7 @@ SAMPLES = (
     log.RunSuspended("r"),
     log.Steered("r", "s", MESSAGE),
     log.RequestSent("r", 3, "m-1"),
-    log.Replied("r", MESSAGE, "tool_use", Usage(1, 2, 3, 4), {"container": "c-1"}),
+    log.Replied("r", MESSAGE, "tool_use", Usage(1, 2, 3, 4), {"container": "c-1"}, 0.25),
     log.ToolCallStarted("r", "call-1"),
     log.ToolCallEnded("r", RESULT, 0.25, "traceback", {"rows": [1, 2]}),
     log.Closed("r", (RESULT, ToolResult("call-2", "")), MESSAGE),

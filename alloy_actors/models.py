@@ -1,0 +1,178 @@
+"""What is known of models: their windows and prices. The one module that knows genai-prices.
+
+The catalogue is a fifth of a second of imports, so it is loaded at the first question, on a thread that ends with the
+answer, never on a loop; what a model costs is looked up once. Nothing is fetched: prices are those of the installed
+version of genai-prices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alloy_actors.logs import log, traced
+
+if TYPE_CHECKING:
+    from alloy_actors.content import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Cents per token; a longer prompt may cost more, and then all of it does.
+
+    Args:
+        base: Cents per token.
+        tiers: (tokens, cents per token): what holds for prompts of more tokens than that, shortest first.
+    """
+
+    base: float
+    tiers: tuple[tuple[int, float], ...] = ()
+
+    def for_prompt(self, tokens: int) -> float:
+        """Cents per token in a request whose whole prompt, cached or not, has so many tokens."""
+        rate = self.base
+        for start, higher in self.tiers:
+            if tokens > start:
+                rate = higher
+        return rate
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a model's tokens cost; cached input without a rate of its own costs what input costs."""
+
+    input: Rate
+    output: Rate
+    cache_read: Rate
+    cache_write: Rate
+
+    def cost(self, usage: Usage) -> float:
+        """Cents for one request."""
+        prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+        return (
+            usage.input_tokens * self.input.for_prompt(prompt)
+            + usage.cache_read_input_tokens * self.cache_read.for_prompt(prompt)
+            + usage.cache_creation_input_tokens * self.cache_write.for_prompt(prompt)
+            + usage.output_tokens * self.output.for_prompt(prompt)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A model of the catalogue.
+
+    Args:
+        vendor: Whose, in the catalogue's words: "anthropic", "openai", "google", "x-ai", "openrouter" ...
+        id: Its name on the wire.
+        context_window: Input tokens that it takes; None where the catalogue does not say.
+        prices: None where the catalogue does not say.
+    """
+
+    vendor: str
+    id: str
+    context_window: int | None
+    prices: Prices | None
+
+
+_known: dict[tuple[str, str], ModelFacts | None] = {}
+
+
+async def cost_of(provider: object, usage: Usage) -> float | None:
+    """Cents for a request to a provider; None where no price is known.
+
+    A provider says whose model it asks by its attribute `vendor`; one without (a server of one's own) costs nothing that
+    we could know of.
+    """
+    vendor, model = getattr(provider, "vendor", None), getattr(provider, "model", None)
+    if not isinstance(vendor, str) or not isinstance(model, str):
+        return None
+    key = (vendor, model)
+    if key not in _known:
+        await _ask_catalogue(key)
+    facts = _known[key]
+    return facts.prices.cost(usage) if facts is not None and facts.prices is not None else None
+
+
+def facts(vendor: str, model: str) -> ModelFacts | None:
+    """What the catalogue says of a model, None for one that it does not know. Blocks at first use: not for a loop."""
+    key = (vendor, model)
+    if key not in _known:
+        _known[key] = _look_up(vendor, model)
+    return _known[key]
+
+
+def catalogue(vendor: str | None = None) -> list[ModelFacts]:
+    """All models, or those of one vendor, in the catalogue's order. Blocks at first use: not for a loop."""
+    return [
+        _facts_of(provider.id, model)
+        for provider in _providers()
+        if vendor is None or provider.id == vendor
+        for model in provider.models
+    ]
+
+
+async def _ask_catalogue(key: tuple[str, str]) -> None:
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[None] = loop.create_future()
+
+    def look_up() -> None:
+        try:
+            _known[key] = _look_up(*key)
+        except Exception as error:  # a price that cannot be read is a price that is not known
+            log.error("catalogue_failed", vendor=key[0], model=key[1], **traced(error))
+            _known[key] = None
+        try:
+            loop.call_soon_threadsafe(answer)
+        except RuntimeError:
+            pass  # the loop is closed: nobody waits any more
+
+    def answer() -> None:
+        if not answered.done():
+            answered.set_result(None)
+
+    threading.Thread(target=look_up, name="alloy-catalogue", daemon=True).start()
+    await answered
+
+
+def _providers() -> list[Any]:
+    from genai_prices.data import providers
+
+    return providers
+
+
+def _look_up(vendor: str, model: str) -> ModelFacts | None:
+    providers = _providers()
+    provider = next((one for one in providers if one.id == vendor), None)
+    found = provider.find_model(model, all_providers=providers) if provider is not None else None
+    return _facts_of(vendor, found, name=model) if found is not None else None
+
+
+def _facts_of(vendor: str, model: Any, name: str | None = None) -> ModelFacts:
+    from datetime import UTC, datetime
+
+    prices = model.get_prices(datetime.now(UTC))
+    return ModelFacts(vendor, name or model.id, model.context_window, _prices(prices))
+
+
+def _prices(prices: Any) -> Prices | None:
+    input_, output = _rate(prices.input_mtok), _rate(prices.output_mtok)
+    if input_ is None or output is None:
+        return None
+    return Prices(
+        input_, output, _rate(prices.cache_read_mtok) or input_, _rate(prices.cache_write_mtok) or input_
+    )
+
+
+def _rate(price: Any) -> Rate | None:
+    if price is None:
+        return None
+    tiers = getattr(price, "tiers", None)
+    if tiers is None:
+        return Rate(_cents(price))
+    return Rate(_cents(price.base), tuple((tier.start, _cents(tier.price)) for tier in tiers))
+
+
+def _cents(dollars_per_million: Any) -> float:
+    return float(dollars_per_million) * 100 / 1_000_000

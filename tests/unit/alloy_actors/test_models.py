@@ -1,0 +1,105 @@
+"""What models cost, and where that is found out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from alloy_actors import models
+from alloy_actors.content import Usage
+from alloy_actors.models import ModelFacts, Prices, Rate
+
+
+class Priced:
+    """A provider of a vendor that the catalogue knows."""
+
+    def __init__(self, vendor: object, model: object) -> None:
+        self.vendor = vendor
+        self.model = model
+
+
+PRICES = Prices(Rate(1.0, ((100, 2.0),)), Rate(5.0, ((100, 8.0),)), Rate(0.1), Rate(1.25))
+
+
+def test_every_kind_of_token_has_its_rate() -> None:
+    usage = Usage(input_tokens=10, output_tokens=2, cache_read_input_tokens=20, cache_creation_input_tokens=4)
+    assert PRICES.cost(usage) == pytest.approx(10 + 10 + 2 + 5)
+
+
+def test_a_long_prompt_costs_more_from_its_first_token_on() -> None:
+    assert PRICES.cost(Usage(100, 1)) == pytest.approx(105)
+    assert PRICES.cost(Usage(101, 1)) == pytest.approx(2 * 101 + 8)
+    assert PRICES.cost(Usage(1, 0, cache_read_input_tokens=100)) == pytest.approx(2 + 10)
+
+
+def test_the_catalogue_knows_a_dated_model_by_its_name_and_agrees_with_its_own_arithmetic() -> None:
+    from genai_prices import Usage as TheirUsage
+    from genai_prices import calc_price
+
+    for vendor, model in (
+        ("anthropic", "claude-sonnet-4-5-20250929"),
+        ("openai", "gpt-5"),
+        ("google", "gemini-2.5-pro"),
+        ("x-ai", "grok-4"),
+    ):
+        found = models.facts(vendor, model)
+        assert found is not None, model
+        assert found.prices is not None
+        for tokens in (1_000, 300_000):
+            ours = found.prices.cost(Usage(tokens - 500, 700, 500))
+            theirs = calc_price(
+                TheirUsage(input_tokens=tokens, output_tokens=700, cache_read_tokens=500),
+                model,
+                provider_id=vendor,
+            )
+            assert ours == pytest.approx(float(theirs.total_price) * 100), (model, tokens)
+
+
+def test_what_the_catalogue_does_not_know_has_no_price() -> None:
+    assert models.facts("openai", "no-such-model") is None
+    assert models.facts("nobody", "gpt-5") is None
+
+
+def test_a_provider_without_a_vendor_costs_nothing_known_and_loads_no_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "_look_up", lambda *_: pytest.fail("the catalogue was asked"))
+    for provider in (Priced(None, "m"), Priced("anthropic", None), object()):
+        assert asyncio.run(models.cost_of(provider, Usage(1, 1))) is None
+
+
+def test_the_catalogue_is_asked_off_the_loop_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def look_up(vendor: str, model: str) -> ModelFacts:
+        asked.append(threading.current_thread().name)
+        return ModelFacts(vendor, model, None, PRICES)
+
+    monkeypatch.setattr(models, "_known", {})
+    monkeypatch.setattr(models, "_look_up", look_up)
+
+    async def ask() -> list[float | None]:
+        return [await models.cost_of(Priced("v", "m"), Usage(1, 0)) for _ in range(3)]
+
+    assert asyncio.run(ask()) == [1.0] * 3
+    assert asked == ["alloy-catalogue"]
+
+
+def test_a_catalogue_that_fails_is_a_price_that_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(models, "_known", {})
+    monkeypatch.setattr(models, "_look_up", lambda *_: 1 / 0)
+    assert asyncio.run(models.cost_of(Priced("v", "m"), Usage(1, 0))) is None
+    assert "catalogue_failed" in capsys.readouterr().out
+
+
+def test_the_catalogue_can_be_listed_whole_and_by_vendor() -> None:
+    everything = models.catalogue()
+    anthropic = models.catalogue("anthropic")
+    assert {one.vendor for one in anthropic} == {"anthropic"}
+    assert len(everything) > len(anthropic) > 5
+    assert any(one.context_window for one in anthropic)
+    assert models.catalogue("nobody") == []
