@@ -29,7 +29,8 @@ class RunConfig:
     """What one run needs to know; all of `run` and `stream`, and the larger part of an agent's options.
 
     Args:
-        provider: Who answers; see `alloy_actors.provider.Provider`.
+        provider: Who answers; see `alloy_actors.provider.Provider`. A model string such as "ollama:llama3.2" stands for
+            one whose key is in the usual environment variable.
         tools: Offered to the model, in this order.
         system_prompt: Sent with every request.
         messages: The conversation so far.
@@ -143,7 +144,8 @@ def check_provider(provider: object, where: str) -> None:
     if isinstance(provider, type) or not callable(getattr(provider, "complete", None)):
         msg = (
             f"{where}: provider={provider!r} is no provider: give an object such as "
-            "OpenAICompat(model=..., api_url=...), or one with a `model` and an async `complete` method"
+            "OpenAICompat(model=..., api_url=...), a model string such as 'ollama:llama3.2', or an object with a `model` "
+            "and an async `complete` method"
         )
         raise ConfigError(msg)
     if not isinstance(getattr(provider, "model", None), str):

@@ -23,6 +23,7 @@ from alloy_actors.errors import CancelledError, ConfigError, CrashError
 from alloy_actors.journal import Journal, Seeded
 from alloy_actors.logs import log, traced
 from alloy_actors.middleware import NO_HOOKS, Hooks
+from alloy_actors.providers.model_strings import as_provider
 from alloy_actors.result import Result
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.turn import Run, RunSpec
@@ -116,7 +117,10 @@ class _OneShot:
     def __init__(
         self, call: str, message: str | None, options: Mapping[str, Any], on_events: OnEvents | None
     ) -> None:
-        config = make_config(RunConfig, options, where=call)
+        given = dict(options)
+        if "provider" in given:
+            given["provider"] = as_provider(given["provider"])
+        config = make_config(RunConfig, given, where=call)
         if message is not None:
             check_text(message, call)
         elif not config.messages:

@@ -28,6 +28,7 @@ from alloy_actors.errors import (
     CancelledError,
     ConfigError,
 )
+from alloy_actors.providers.model_strings import as_provider
 from alloy_actors.result import Result
 from supervisors.runtime import PooledFuture
 
@@ -281,24 +282,26 @@ class AgentRef:
 
     # -- the agent itself --------------------------------------------------------------------------------------
 
-    def set_model(self, provider: Provider, *, when_idle: bool = False) -> None:
+    def set_model(self, provider: Provider | str, *, when_idle: bool = False) -> None:
         """Let another provider answer from now on; the conversation, tools and limits stay.
 
         Args:
-            provider: The new one.
+            provider: The new one, or a model string such as "ollama:llama3.2".
             when_idle: During a run, queue the change behind the requests accepted so far instead of refusing it.
 
         Raises:
             BusyError: A run is on and `when_idle` is False.
             ConfigError: It is no provider.
         """
-        check_provider(provider, "set_model")
-        self._change("set_model", "aset_model()", msg.SetModel(provider), when_idle=when_idle)
+        answers: Provider = as_provider(provider)
+        check_provider(answers, "set_model")
+        self._change("set_model", "aset_model()", msg.SetModel(answers), when_idle=when_idle)
 
-    async def aset_model(self, provider: Provider, *, when_idle: bool = False) -> None:
+    async def aset_model(self, provider: Provider | str, *, when_idle: bool = False) -> None:
         """`set_model` for coroutines."""
-        check_provider(provider, "aset_model")
-        await self._achange("aset_model", msg.SetModel(provider), when_idle=when_idle)
+        answers: Provider = as_provider(provider)
+        check_provider(answers, "aset_model")
+        await self._achange("aset_model", msg.SetModel(answers), when_idle=when_idle)
 
     def reset(self, *, when_idle: bool = False) -> None:
         """Forget the conversation; usage, model and tools stay.

@@ -31,6 +31,7 @@ from alloy_actors.content import NO_USAGE
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AgentDownError, ConfigError, WouldDeadlock
 from alloy_actors.logs import log, traced
+from alloy_actors.providers.model_strings import as_provider
 from alloy_actors.session import Session
 from alloy_actors.store.opening import open_store
 from alloy_actors.tool_runner import ToolRunner
@@ -378,6 +379,8 @@ class AgentSystem:
         session = given.pop("session", None)
         if session is not None:
             _take_session(session, given)
+        if "provider" in given:
+            given["provider"] = as_provider(given["provider"])
         config = make_config(AgentConfig, given, where="spawn", also=("name", "session"))
         agent_id = name
         if agent_id is None:

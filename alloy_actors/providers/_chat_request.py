@@ -5,6 +5,8 @@ Source: OpenAI API reference, Chat Completions; DeepSeek API, reasoning_content.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -28,17 +30,38 @@ if TYPE_CHECKING:
 
     from alloy_actors.content import ContentBlock, Message
     from alloy_actors.provider import ModelRequest
+    from alloy_actors.providers._dialects import Echo
     from alloy_actors.tooldef import Tool
 
 
-class ChatFormat(WireFormat):
-    """Reasoning goes back, as `reasoning_content`, where it came from."""
+_SHORT = re.compile(r"[a-zA-Z0-9]{9}")
 
-    __slots__ = ()
+
+class ChatFormat(WireFormat):
+    """Reasoning goes back where it came from, in the member that its server reads.
+
+    Args:
+        origin: See `WireFormat`.
+        echo: The name of that member; None: the server refuses reasoning.
+        short_ids: Ids of tool calls are made nine letters or digits.
+    """
+
+    __slots__ = ("echo", "short_ids")
+
+    def __init__(self, origin: str, echo: Echo = "reasoning_content", short_ids: bool = False) -> None:  # noqa: FBT001, FBT002  (a key of the cache of formats)
+        super().__init__(origin)
+        self.echo = echo
+        self.short_ids = short_ids
+
+    def call_id(self, name: str) -> str:
+        """An id as this server takes it; the same for the call and its result."""
+        if not self.short_ids or _SHORT.fullmatch(name):
+            return name
+        return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:9]
 
     @override
     def items(self, message: Message, answers: Sequence[ToolCall]) -> Iterable[dict[str, Any]]:
-        return _user(message) if message.role == "user" else (_assistant(message),)
+        return self._user(message) if message.role == "user" else (self._assistant(message),)
 
     @override
     def tool(self, definition: Tool) -> dict[str, Any]:
@@ -48,6 +71,52 @@ class ChatFormat(WireFormat):
             "parameters": definition.input_schema,
         }
         return {"type": "function", "function": function}
+
+    def _assistant(self, message: Message) -> dict[str, Any]:
+        texts: list[str] = []
+        thoughts: list[str] = []
+        calls: list[dict[str, Any]] = []
+        for block in message.blocks:
+            if isinstance(block, TextBlock):
+                texts.append(block.text)
+            elif isinstance(block, ThinkingBlock):
+                thoughts.append(block.thinking)
+            elif isinstance(block, ToolCall):
+                calls.append(self._call(block))
+        # `null` beside tool calls is the documented form; without any, servers want a string.
+        text = "\n".join(texts)
+        wire: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None}
+        if thoughts and self.echo is not None:
+            wire[self.echo] = "\n".join(thoughts)
+        if calls:
+            wire["tool_calls"] = calls
+        return wire
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        # Servers parse the arguments of old calls: those that were no object go back as an empty one.
+        arguments = "{}" if call.invalid is not None else dumps(call.input).decode()
+        function = {"name": call.name, "arguments": arguments}
+        return {"id": self.call_id(call.id), "type": "function", "function": function}
+
+    def _user(self, message: Message) -> Iterable[dict[str, Any]]:
+        if isinstance(message.content, str):
+            return ({"role": "user", "content": message.content},)
+        wire: list[dict[str, Any]] = []
+        parts: list[dict[str, Any]] = []
+        for block in message.blocks:
+            if isinstance(block, ToolResult):
+                call_id = self.call_id(block.tool_use_id)
+                wire.append({"role": "tool", "tool_call_id": call_id, "content": block.text})
+                parts += map(
+                    _part, block.images
+                )  # a tool's message holds text alone: what it shows follows it
+            elif isinstance(block, (TextBlock, RawBlock, *MEDIA)):
+                parts.append(_part(block))
+        if len(parts) == 1 and parts[0]["type"] == "text":
+            wire.append({"role": "user", "content": parts[0]["text"]})
+        elif parts:
+            wire.append({"role": "user", "content": parts})
+        return wire
 
 
 def body(
@@ -72,51 +141,6 @@ def body(
         tools=array(offered) if offered else None,
         response_format=wanted,
     )
-
-
-def _assistant(message: Message) -> dict[str, Any]:
-    texts: list[str] = []
-    thoughts: list[str] = []
-    calls: list[dict[str, Any]] = []
-    for block in message.blocks:
-        if isinstance(block, TextBlock):
-            texts.append(block.text)
-        elif isinstance(block, ThinkingBlock):
-            thoughts.append(block.thinking)
-        elif isinstance(block, ToolCall):
-            calls.append(_call(block))
-    # `null` beside tool calls is the documented form; without any, servers want a string.
-    text = "\n".join(texts)
-    wire: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None}
-    if thoughts:
-        wire["reasoning_content"] = "\n".join(thoughts)
-    if calls:
-        wire["tool_calls"] = calls
-    return wire
-
-
-def _call(call: ToolCall) -> dict[str, Any]:
-    # Servers parse the arguments of old calls: those that were no object go back as an empty one.
-    arguments = "{}" if call.invalid is not None else dumps(call.input).decode()
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
-
-
-def _user(message: Message) -> Iterable[dict[str, Any]]:
-    if isinstance(message.content, str):
-        return ({"role": "user", "content": message.content},)
-    wire: list[dict[str, Any]] = []
-    parts: list[dict[str, Any]] = []
-    for block in message.blocks:
-        if isinstance(block, ToolResult):
-            wire.append({"role": "tool", "tool_call_id": block.tool_use_id, "content": block.text})
-            parts += map(_part, block.images)  # a tool's message holds text alone: what it shows follows it
-        elif isinstance(block, (TextBlock, RawBlock, *MEDIA)):
-            parts.append(_part(block))
-    if len(parts) == 1 and parts[0]["type"] == "text":
-        wire.append({"role": "user", "content": parts[0]["text"]})
-    elif parts:
-        wire.append({"role": "user", "content": parts})
-    return wire
 
 
 def _part(block: ContentBlock) -> dict[str, Any]:

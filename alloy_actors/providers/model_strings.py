@@ -1,0 +1,60 @@
+"""`"anthropic:claude-sonnet-4-6"`: a provider as one word, accepted wherever a provider object is."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from alloy_actors.errors import ConfigError
+from alloy_actors.providers._dialects import PRESETS
+
+if TYPE_CHECKING:
+    from alloy_actors.provider import Provider
+
+CLASSES: dict[str, tuple[str, str]] = {}
+"""What stands before the colon, beside the presets of `OpenAICompat`: module and class."""
+
+
+def names() -> list[str]:
+    """What may stand before the colon, sorted."""
+    return sorted((*CLASSES, *PRESETS))
+
+
+def provider_from(text: str, **options: Any) -> Provider:
+    """The provider that `"name:model"` means; its key is that of the usual environment variable.
+
+    Args:
+        text: A name of `names()`, a colon, and the model as the vendor spells it (which may hold colons itself).
+        options: For the provider's constructor.
+
+    Raises:
+        ConfigError: There is no such name, no model, or no key where one is needed.
+    """
+    name, colon, model = text.partition(":")
+    name = name.strip().lower()
+    if not colon or not model.strip():
+        msg = (
+            f"provider={text!r} is no model string: write provider and model, for example "
+            f"'ollama:llama3.2', with one of {', '.join(names())} before the colon"
+        )
+        raise ConfigError(msg)
+    made: Provider | None = None
+    if name in PRESETS:
+        made = _class("openai_compat", "OpenAICompat")(model=model.strip(), preset=name, **options)
+    elif name in CLASSES:
+        made = _class(*CLASSES[name])(model=model.strip(), **options)
+    if made is not None:
+        return made
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ConfigError(f"provider={text!r}: {name!r} is not known{hint}; there are {', '.join(names())}")
+
+
+def as_provider(value: Any) -> Any:
+    """A model string as the provider that it means; anything else as it is."""
+    return provider_from(value) if isinstance(value, str) else value
+
+
+def _class(module: str, name: str) -> Any:
+    return getattr(import_module(f"alloy_actors.providers.{module}"), name)
