@@ -21,7 +21,7 @@ from supervisors.errors import (
     NoProcError,
     StartFailed,
 )
-from supervisors.options import Options
+from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import Crash, ExitReason, Killed, Shutdown
 from supervisors.refs import BaseSupervisorRef, Call
 from supervisors.registry import Handle, whereis
@@ -47,11 +47,12 @@ from supervisors.stopping import EXPIRED_GRACE, LEVEL_GRACE
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from supervisors.backoff import RandomSource
+    from supervisors.backoff import Backoff, RandomSource
     from supervisors.children import Record, Run
     from supervisors.clock import Clock
     from supervisors.operations import DynamicCore, StaticCore
     from supervisors.runtime import Outcome
+    from supervisors.spec import AutoShutdown, OnExceeded, Strategy
 
 C = TypeVar("C", bound="StaticCore | DynamicCore")
 
@@ -164,9 +165,19 @@ class BaseSupervisor(PooledActor, Generic[C]):
     No user code runs in its handlers except constructors of children, `children()` and `on_exit` callbacks.
     """
 
+    # The flags, see `Options`: a subclass may set them.
+    strategy: Strategy | str = Options.strategy
+    max_restarts: int = Options.max_restarts
+    max_seconds: float = Options.max_seconds
+    auto_shutdown: AutoShutdown | str = Options.auto_shutdown
+    on_exceeded: OnExceeded = Options.on_exceeded
+    park_time: float = Options.park_time
+    max_zombies: int = Options.max_zombies
+    backoff: Backoff | None = Options.backoff
+
     dispatcher = "supervisors"
     child_type: ClassVar[str] = "supervisor"
-    flags: ClassVar[tuple[str, ...]] = ()
+    flags: ClassVar[tuple[str, ...]] = SHARED_FLAGS
     ref_class: ClassVar[type[BaseSupervisorRef[Any]]]
     core_class: ClassVar[type[Any]]
 

@@ -22,6 +22,7 @@ from supervisors.errors import (
     StartFailed,
 )
 from supervisors.reasons import Crash, Shutdown
+from supervisors.spec import AutoShutdown, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -173,6 +174,8 @@ class DynamicCore(Core):
 
     def __init__(self, options: Options, port: Port, random: RandomSource) -> None:
         super().__init__(options, port, random, by_ref=True)
+        options.only("strategy", Strategy.ONE_FOR_ONE)
+        options.only("auto_shutdown", AutoShutdown.NEVER)
         self._numbers = itertools.count()
 
     def initial_settled(self, record: Record, error: Exception | None) -> None:

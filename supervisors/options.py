@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("supervisors")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: the class has the defaults, for BaseSupervisor
 class Options:
     """Flags of a supervisor.
 
@@ -76,6 +76,12 @@ class Options:
             raise InvalidOption("extra_args", extra, "must be a tuple of arguments")
         put(self, "extra_args", tuple(extra))
 
+    def only(self, field: str, value: object) -> None:
+        """Refuse any other value of a flag: for supervisors that know no other."""
+        chosen = getattr(self, field)
+        if chosen != value:
+            raise InvalidOption(field, chosen, f"must be {value} for this kind of supervisor")
+
     def warn_about(self, backoff: Backoff | None, **facts: object) -> None:
         """Log when the delays outlast the window, so that the restart limit could never be reached."""
         if backoff is None or backoff.max_attempts is not None:
@@ -104,3 +110,9 @@ def _known(kind: type[Enum], field: str, value: object, available: set[Any]) -> 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+# Flags of every kind of supervisor.
+SHARED_FLAGS = tuple(
+    field.name for field in fields(Options) if field.name not in {"max_children", "extra_args"}
+)

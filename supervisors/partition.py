@@ -20,16 +20,15 @@ from supervisors.operations import StaticCore
 from supervisors.refs import BaseSupervisorRef
 from supervisors.registry import Handle, names
 from supervisors.runtime import PooledFuture
-from supervisors.spec import AutoShutdown, ChildSpec, RestartType, Strategy, child_spec
+from supervisors.spec import AutoShutdown, ChildSpec, RestartType, child_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from supervisors.backoff import Backoff, RandomSource
+    from supervisors.backoff import RandomSource
     from supervisors.children import Reply
     from supervisors.options import Options
     from supervisors.runtime import Incarnation
-    from supervisors.spec import OnExceeded
     from supervisors.stopping import Port
 
 AnyRef = pykka.ActorRef[Any]
@@ -55,6 +54,7 @@ class PartitionCore(StaticCore):
 
     def __init__(self, options: Options, port: Port, random: RandomSource) -> None:
         super().__init__(options, port, random)
+        options.only("auto_shutdown", AutoShutdown.NEVER)
         self.most = 0
         self.current = 0  # read by any thread
         self._queue: deque[tuple[Reply, int]] = deque()
@@ -175,25 +175,6 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
     The child may be anything: a worker, or a `DynamicSupervisor` to have several start children side by side.
     """
 
-    strategy: Strategy | str = Strategy.ONE_FOR_ONE
-    max_restarts: int = 3
-    max_seconds: float = 5.0
-    auto_shutdown: AutoShutdown | str = AutoShutdown.NEVER
-    on_exceeded: OnExceeded = "escalate"
-    park_time: float = 60.0
-    max_zombies: int = 8
-    backoff: Backoff | None = None
-
-    flags: ClassVar[tuple[str, ...]] = (
-        "strategy",
-        "max_restarts",
-        "max_seconds",
-        "auto_shutdown",
-        "on_exceeded",
-        "park_time",
-        "max_zombies",
-        "backoff",
-    )
     ref_class: ClassVar[type[BaseSupervisorRef[Any]]] = PartitionSupervisorRef
     core_class: ClassVar[type[Any]] = PartitionCore
 
@@ -206,9 +187,6 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        chosen = self._core.options.auto_shutdown
-        if chosen is not AutoShutdown.NEVER:
-            raise InvalidOption("auto_shutdown", chosen, "partitions are not significant")
         self._specs = _partition(child_spec, partitions, with_arguments)
         self._core.most = self._core.current = len(self._specs)
         for spec in self._specs:

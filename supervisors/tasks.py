@@ -18,10 +18,11 @@ from supervisors.children import State
 from supervisors.errors import InvalidOption, NoProcError
 from supervisors.links import ExitSignal
 from supervisors.operations import DynamicCore
+from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import ExitReason, NoProc, Normal
 from supervisors.refs import BaseSupervisorRef
 from supervisors.runtime import Incarnation, incarnation_of, request_stop
-from supervisors.spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, RestartType
+from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, RestartType
 from supervisors.streams import Stream, StreamOptions, traps_exit
 from supervisors.task_actor import AnyRef, Ending, Failed, Ok, Owner, TaskActor, Work, caller, label
 from supervisors.task_result import SHUTDOWN, Task, check_timeout
@@ -29,10 +30,9 @@ from supervisors.task_result import SHUTDOWN, Task, check_timeout
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterable
 
-    from supervisors.backoff import Backoff
     from supervisors.children import Reply
     from supervisors.clock import Clock
-    from supervisors.spec import BrutalKill, OnExceeded
+    from supervisors.spec import BrutalKill
 
 T = TypeVar("T")
 
@@ -253,33 +253,11 @@ class _StreamStarter:
 class TaskSupervisor(BaseSupervisor[TaskCore]):
     """Runs functions in tasks of their own, any number of them. The flags are those of `Options`."""
 
-    max_children: float = INFINITY
-    max_restarts: int = 3
-    max_seconds: float = 5.0
-    auto_shutdown: AutoShutdown | str = AutoShutdown.NEVER
-    on_exceeded: OnExceeded = "escalate"
-    park_time: float = 60.0
-    max_zombies: int = 8
-    backoff: Backoff | None = None
+    max_children: float = Options.max_children
 
-    flags: ClassVar[tuple[str, ...]] = (
-        "max_children",
-        "max_restarts",
-        "max_seconds",
-        "auto_shutdown",
-        "on_exceeded",
-        "park_time",
-        "max_zombies",
-        "backoff",
-    )
+    flags: ClassVar[tuple[str, ...]] = (*SHARED_FLAGS, "max_children")
     ref_class: ClassVar[type[BaseSupervisorRef[Any]]] = TaskSupervisorRef
     core_class: ClassVar[type[Any]] = TaskCore
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        chosen = self._core.options.auto_shutdown
-        if chosen is not AutoShutdown.NEVER:
-            raise InvalidOption("auto_shutdown", chosen, "a task supervisor has no significant children")
 
     @classmethod
     def start(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> TaskSupervisorRef:
