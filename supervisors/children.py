@@ -7,6 +7,7 @@ thread read a consistent snapshot and never wait for an operation in progress.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
@@ -118,6 +119,7 @@ class Record:
         "mode",
         "next_attempt_at",
         "parks",
+        "position",
         "ref",
         "restarts",
         "run",
@@ -130,9 +132,10 @@ class Record:
         "up_at",
     )
 
-    def __init__(self, key: Hashable, spec: ChildSpec, mode: StartMode) -> None:
-        self.key = key
+    def __init__(self, spec: ChildSpec, mode: StartMode) -> None:
         self.id = spec.id
+        self.key: Hashable = None  # given by the table, with the position in start order
+        self.position = -1
         self.spec = spec
         self.mode: StartMode = mode  # why the current or last start was made
         self.state = State.STARTING
@@ -167,6 +170,7 @@ class ChildTable:
     def __init__(self, *, by_ref: bool) -> None:
         self.lock = threading.RLock()
         self._by_ref = by_ref
+        self._positions = itertools.count()
         self._records: dict[Hashable, Record] = {}
         self._refs: dict[
             str, Record
@@ -205,7 +209,10 @@ class ChildTable:
         return [record for record in self.records() if record.spec.type == "supervisor"]
 
     def add(self, record: Record) -> None:
+        """Append a record; its place in start order never changes."""
         with self.lock:
+            record.position = next(self._positions)
+            record.key = record.position if self._by_ref else record.id
             self._records[record.key] = record
             self._states[record.state] += 1
             self._supervisors += record.spec.type == "supervisor"

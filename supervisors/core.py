@@ -45,11 +45,9 @@ class Core(Restarter):
 
     # Starting
 
-    def start_child_record(
-        self, key: Hashable, spec: ChildSpec, mode: StartMode, reply: Reply | None
-    ) -> Record:
+    def start_child_record(self, spec: ChildSpec, mode: StartMode, reply: Reply | None) -> Record:
         """Make a record and start its first run; `reply` gets the ref, None (IGNORE) or an error."""
-        record = Record(key, spec, mode)
+        record = Record(spec, mode)
         if reply is not None:
             record.starters = [reply]
         self.table.add(record)
@@ -223,14 +221,25 @@ class Core(Restarter):
             self.emit(
                 events.ChildExited(path=self.path, id=record.id, generation=record.generation, reason=reason)
             )
-        if stop is not None or self.stopping:
-            if stop is not None:
-                self.report_shutdown_error(record, reason)
-            self.stopped_for_good(record, reason)
-            self._finish_stop(record, stop, reason)
-        else:
+        bystander = self.is_bystander(record)
+        if stop is None and not self.stopping and not bystander:
             self._decide(record, reason, uptime)
             self.flush(record)
+            return
+        if stop is not None or bystander:
+            self.report_shutdown_error(record, reason)
+        self.ended_on_request(record, reason, uptime)
+        self._finish_stop(record, stop, reason)
+
+    def is_bystander(self, record: Record) -> bool:
+        """Whether `record` would be ended anyway, because of the restart of another: its own end then decides nothing."""
+        del record
+        return False
+
+    def ended_on_request(self, record: Record, reason: ExitReason, uptime: float | None) -> None:
+        """A run has ended that had to; `uptime` is None when it was not up yet."""
+        del uptime
+        self.stopped_for_good(record, reason)
 
     def _start_ended(self, record: Record, stop: Stop | None, reason: ExitReason) -> None:
         """A run was ended by its supervisor before it was up."""
@@ -241,7 +250,7 @@ class Core(Restarter):
         if record.mode in {"initial", "new"}:
             self.settle(record, keep=False)
         else:
-            self.stopped_for_good(record, reason)
+            self.ended_on_request(record, reason, None)
         self._finish_stop(record, stop, reason)
 
     def _finish_stop(self, record: Record, stop: Stop | None, reason: ExitReason) -> None:

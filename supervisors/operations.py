@@ -6,7 +6,6 @@ and keeps nothing. Both run in the supervisor's handler and answer through a `Re
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +56,7 @@ class StaticCore(Core):
             return
         if self._initial:
             spec = self._initial.popleft()
-            self.start_child_record(spec.id, spec, "initial", None)
+            self.start_child_record(spec, "initial", None)
             return
         self._is_up = True
         self.port.up()
@@ -110,7 +109,7 @@ class StaticCore(Core):
             return
         record = self.table.get(spec.id)
         if record is None:
-            self.start_child_record(spec.id, spec, "new", reply)
+            self.start_child_record(spec, "new", reply)
         elif record.state in {State.STARTING, State.STOPPING}:
             self.defer(record, again)
         elif record.state is State.RUNNING and record.ref is not None:
@@ -176,7 +175,6 @@ class DynamicCore(Core):
         super().__init__(options, port, random, by_ref=True)
         options.only("strategy", Strategy.ONE_FOR_ONE)
         options.only("auto_shutdown", AutoShutdown.NEVER)
-        self._numbers = itertools.count()
 
     def initial_settled(self, record: Record, error: Exception | None) -> None:
         """There are no initial children."""
@@ -198,7 +196,7 @@ class DynamicCore(Core):
         elif len(self.table) >= self.options.max_children:
             reply.fail(MaxChildren(f"max_children={self.options.max_children} is reached"))
         else:
-            self.start_child_record(next(self._numbers), spec, "new", reply)
+            self.start_child_record(spec, "new", reply)
 
     def terminate_child(self, reply: Reply, ref: pykka.ActorRef[Any], timeout: float) -> None:
         """End a child and forget it."""
