@@ -27,7 +27,7 @@ from supervisors.errors import (
 from supervisors.events import bus
 from supervisors.reasons import Crash, Exit, ExitReason, Killed, Normal, Shutdown
 from supervisors.restarting import Restarter, log_crash
-from supervisors.spec import RestartType
+from supervisors.spec import AutoShutdown, RestartType, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -54,7 +54,7 @@ class Core(Restarter):
         self.launch(record)
         return record
 
-    def _start_again(self, record: Record, reply: Reply) -> None:
+    def start_again(self, record: Record, reply: Reply) -> None:
         """Start a stopped or parked child because somebody asked for it: nothing is counted."""
         record.cancel_timer()
         record.mode = "manual"
@@ -180,12 +180,16 @@ class Core(Restarter):
         elif record.state is State.RESTARTING:
             reply.fail(Restarting(f"child {record.id!r} is being restarted already"))
         else:
-            self._start_again(record, reply)
+            self.start_again(record, reply)
 
     def check(self, spec: ChildSpec) -> None:
         """Refuse, in the caller's thread, a spec that does not go with the supervisor's flags."""
-        if spec.significant:
+        if spec.significant and self.options.auto_shutdown is AutoShutdown.NEVER:
             raise InvalidChildSpec("significant", True, "needs a supervisor with auto_shutdown")
+        if spec.on_exceeded == "park" and self.options.strategy is not Strategy.ONE_FOR_ONE:
+            raise InvalidChildSpec(
+                "on_exceeded", "park", f"its siblings depend on it: {self.options.strategy}"
+            )
 
     def arguments(self, record: Record) -> tuple[Any, ...]:
         """Positional arguments of a start."""
@@ -221,7 +225,7 @@ class Core(Restarter):
             self.emit(
                 events.ChildExited(path=self.path, id=record.id, generation=record.generation, reason=reason)
             )
-        bystander = self.is_bystander(record)
+        bystander = self.is_bystander(record) and not is_interrupt(reason)
         if stop is None and not self.stopping and not bystander:
             self._decide(record, reason, uptime)
             self.flush(record)
@@ -264,7 +268,7 @@ class Core(Restarter):
         restart = record.spec.restart
         if not reason.ok:
             log_crash(record, self.path, reason)
-        if isinstance(reason, Shutdown) and reason.detail == INTERRUPTED:
+        if is_interrupt(reason):
             self.stopped_for_good(record, reason)
             self.port.interrupt()
         elif self.too_many_zombies(record):
@@ -278,6 +282,19 @@ class Core(Restarter):
             self.stopped_for_good(record, reason)
             if isinstance(reason, Shutdown) and isinstance(reason.detail, RestartIntensityExceeded):
                 log.warning("supervisor_not_restarted", path=self.path, id=record.id, reason=repr(reason))
+            if record.spec.significant:
+                self.significant_ended()
+
+    def significant_ended(self) -> None:
+        """A significant child has ended by itself and stays so: end the supervisor too if that is what is wanted."""
+        mode = self.options.auto_shutdown
+        left = (
+            one for one in self.table.records() if one.spec.significant and one.state is not State.STOPPED
+        )
+        if mode is AutoShutdown.ANY_SIGNIFICANT or (
+            mode is AutoShutdown.ALL_SIGNIFICANT and next(left, None) is None
+        ):
+            self.stop(Shutdown())
 
     # For the two kinds of supervisor
 
@@ -288,6 +305,11 @@ class Core(Restarter):
     def before_stop(self) -> None:
         for record in self.table.records():
             self.flush(record)
+
+
+def is_interrupt(reason: ExitReason) -> bool:
+    """Whether it was KeyboardInterrupt that ended a child."""
+    return isinstance(reason, Shutdown) and reason.detail == INTERRUPTED
 
 
 def reason_of(error: BaseException) -> ExitReason:
