@@ -115,8 +115,10 @@ class ActorPort:
         self.post(self.ref.core.child_exited, record, run, reason)
 
     def request_stop(self, run: Run, reason: ExitReason, *, drain: bool, deadline: float) -> None:
+        assert isinstance(run, Incarnation)
         if isinstance(run.ref, BaseSupervisorRef):
             run.ref.tighten(deadline)
+        self.ref.unblock(run)
         request_stop(run.ref, reason, drain=drain)
 
     def abandon(self, run: Run) -> Zombie | None:

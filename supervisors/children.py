@@ -52,6 +52,10 @@ class Run(Protocol):
 class Reply(Protocol):
     """Where the result of an operation goes, exactly once."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for it: an operation that was refused meanwhile is not carried out."""
+
     def ok(self, value: object) -> None:
         """Hand over the result."""
 

@@ -43,6 +43,15 @@ INTERRUPTED = "interrupt"  # detail of the Shutdown of a child in which Keyboard
 class Core(Restarter):
     """The whole state machine, as far as static and dynamic supervisors share it."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether children are being ended or started together."""
+        return False
+
+    def is_coming(self, record: Record) -> bool:
+        """Whether a child that does not run will, without anybody's doing: a caller may wait for it."""
+        return record.state not in {State.STOPPED, State.PARKED, State.STOPPING}
+
     # Starting
 
     def start_child_record(self, spec: ChildSpec, mode: StartMode, reply: Reply | None) -> Record:

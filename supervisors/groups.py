@@ -62,6 +62,12 @@ class GroupCore(Core):
         group = self._group
         return group is not None and (group.ending or group.queue is not None)
 
+    def is_coming(self, record: Record) -> bool:
+        if super().is_coming(record):
+            return True
+        group = self._group  # any thread may ask
+        return group is not None and record.position >= group.first and record not in group.left
+
     # What becomes of an end
 
     def come_back(self, record: Record, reason: ExitReason, backoff: Backoff | None, *, was_up: bool) -> None:
@@ -191,9 +197,9 @@ class GroupCore(Core):
         if group.queue is None:
             members = [record for record in self._members(group) if self._takes_part(group, record)]
             for record in members:
-                record.held = False  # it waits with the group, if at all
-            if any(record.spec.on_stuck == "hold" and self.has_zombie(record) for record in members):
-                return  # until `zombie_gone`
+                record.held = record.spec.on_stuck == "hold" and self.has_zombie(record)
+            if any(record.held for record in members):
+                return  # all wait, until `zombie_gone`
             group.queue = deque(members)
         while group.queue:
             record = group.queue.popleft()
@@ -213,7 +219,9 @@ class GroupCore(Core):
             self.port.post(self.advance)
 
     def zombie_gone(self, record: Record) -> None:
-        super().zombie_gone(record)
+        group = self._group
+        if group is None or not group.counted or record.position < group.first:
+            super().zombie_gone(record)
         self.advance()
 
     # Giving up

@@ -86,7 +86,9 @@ class StaticCore(GroupCore):
             self._waiting.append(self.significant_ended)
 
     def _not_now(self, reply: Reply, operation: Callable[[], None], *, busy: bool) -> bool:
-        """Whether `operation` has to be repeated later: it will be, or is refused."""
+        """Whether `operation` cannot be carried out now: it is refused, or will be repeated."""
+        if not reply.wanted:
+            return True
         if self.stopping:
             reply.fail(gone())
         elif busy or not self.is_up:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import pykka
 
 from supervisors.base import BaseSupervisor
-from supervisors.children import State
 from supervisors.errors import InvalidOption, NoProcError, Restarting, Running
 from supervisors.operations import StaticCore
 from supervisors.refs import BaseSupervisorRef
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from supervisors.backoff import RandomSource
-    from supervisors.children import Reply
+    from supervisors.children import Record, Reply
     from supervisors.options import Options
     from supervisors.runtime import Incarnation
     from supervisors.stopping import Port
@@ -38,6 +37,7 @@ class _Step:
     """The answer to one step of a resize."""
 
     __slots__ = ("_then",)
+    wanted = True
 
     def __init__(self, then: Callable[[BaseException | None], None]) -> None:
         self._then = then
@@ -59,6 +59,9 @@ class PartitionCore(StaticCore):
         self.current = 0  # read by any thread
         self._queue: deque[tuple[Reply, int]] = deque()
         self._resizing = False
+
+    def revives(self, record: Record) -> bool:
+        return cast("int", record.id) < self.current
 
     def resize(self, reply: Reply, count: int) -> None:
         """Let the first `count` children serve; `reply` gets how many did before. One resize after the other."""
@@ -274,7 +277,7 @@ def _when_up(
         table = supervisor.core.table
         undo = table.when_up(number, lambda: future.set(None))
         record = table.get(number)
-        if record is None or record.state not in {State.STOPPED, State.PARKED}:
+        if record is None or supervisor.core.is_coming(record):
             return future, undo
         undo()
     future.set_exception((pykka.Timeout, pykka.Timeout("not on its way"), None))

@@ -42,13 +42,21 @@ class Call:
 
 
 class PendingReply:
-    """The answer to one operation; refused when the supervisor ends first."""
+    """The answer to one operation; refused when the supervisor ends first.
 
-    __slots__ = ("_owner", "future")
+    blocks: The child of the supervisor that waits for it, or holds who does.
+    """
 
-    def __init__(self, owner: BaseSupervisorRef[Any]) -> None:
+    __slots__ = ("_owner", "blocks", "future")
+
+    def __init__(self, owner: BaseSupervisorRef[Any], blocks: Incarnation | None) -> None:
         self.future: PooledFuture[Any] = PooledFuture()
+        self.blocks = blocks
         self._owner = owner
+
+    @property
+    def wanted(self) -> bool:
+        return not self.future.done()
 
     def ok(self, value: object) -> None:
         if self._owner.answered(self):
@@ -69,6 +77,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
         self.core = core
         self._lock = threading.RLock()
         self._pending: set[PendingReply] = set()
+        self._blocked: dict[Incarnation, set[PendingReply]] = {}  # by children that wait for their answers
         self._when_closed: list[Callable[[ExitReason], object]] = []
         self._closed: ExitReason | None = None
 
@@ -176,15 +185,31 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             if reply not in self._pending:
                 return False
             self._pending.remove(reply)
+            if reply.blocks is not None and (blocking := self._blocked.get(reply.blocks)) is not None:
+                blocking.remove(reply)
+                if not blocking:
+                    del self._blocked[reply.blocks]
             return True
+
+    def unblock(self, child: Incarnation) -> None:
+        """Refuse what a child waits for: it has to end, and would not while it waits."""
+        with self._lock:
+            replies = list(self._blocked.get(child, ()))
+        for reply in replies:
+            reply.fail(_would_deadlock(self, child))
 
     def _submit(self, operation: Callable[..., None], *args: Any, block: bool) -> Any:
         self._check_alive()
-        reply = PendingReply(self)
+        caller = current() if block else None
+        reply = PendingReply(self, None if caller is None else self._child_above(caller))
         with self._lock:
             if self._closed is not None:
                 raise gone()
             self._pending.add(reply)
+            if reply.blocks is not None:
+                self._blocked.setdefault(reply.blocks, set()).add(reply)
+        if reply.blocks is not None and self._waits_for(reply.blocks):  # since the caller's own look
+            self.unblock(reply.blocks)
         try:
             self.tell(Call(operation, (reply, *args)))
         except pykka.ActorDeadError:
@@ -205,10 +230,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             return
         own = child is not None and (child is below.ref or child == below.id)
         if everything or own or self._waits_for(below):
-            raise WouldDeadlock(
-                f"{self.core.path} waits for its child {below.id!r}, which is or holds the caller: "
-                "use stop_self() to end yourself, or block=False"
-            )
+            raise _would_deadlock(self, below)
 
     def _child_above(self, caller: Incarnation) -> Incarnation | None:
         """Find the child of this supervisor that is `caller` or holds it."""
@@ -225,6 +247,13 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             return True
         record = self.core.table.record_of(child.id, child.ref)
         return record is not None and record.state in {State.STARTING, State.STOPPING}
+
+
+def _would_deadlock(supervisor: BaseSupervisorRef[Any], child: Incarnation) -> WouldDeadlock:
+    return WouldDeadlock(
+        f"{supervisor.core.path} waits for its child {child.id!r}, which is or holds the caller: "
+        "use stop_self() to end yourself, or block=False"
+    )
 
 
 class SupervisorRef(BaseSupervisorRef["StaticCore"]):
@@ -330,7 +359,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             future: PooledFuture[None] = PooledFuture()
             undo = table.when_up(child_id, lambda: future.set(None))
             record = table.get(child_id)
-            if record is None or record.state not in {State.STARTING, State.RESTARTING, State.RUNNING}:
+            if record is None or not self.core.is_coming(record):
                 undo()
                 future.set_exception((pykka.Timeout, pykka.Timeout("not on its way"), None))
             return future, undo

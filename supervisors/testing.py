@@ -120,6 +120,8 @@ def _is_settled(ref: BaseSupervisorRef[Any], end: float) -> bool:
         handled.get(timeout=max(0.0, end - time.monotonic()))
     except Exception:
         return not ref.is_alive()
+    if ref.core.busy:
+        return False
     for record in ref.core.table.records():
         if record.state in _UNSETTLED or (record.state is State.RESTARTING and record.run is not None):
             return False
