@@ -19,7 +19,7 @@ from supervisors.events import bus
 from supervisors.inspection import format_tree, zombies
 from supervisors.refs import BaseSupervisorRef
 from supervisors.registry import names
-from supervisors.runtime import PooledFuture
+from supervisors.runtime import Incarnation, PooledFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -123,6 +123,8 @@ def _is_settled(ref: BaseSupervisorRef[Any], end: float) -> bool:
     if ref.core.busy:
         return False
     for record in ref.core.table.records():
+        if isinstance(record.run, Incarnation) and not record.run.is_current():
+            return False  # it has ended, and the supervisor will be told
         if record.state in _UNSETTLED or (record.state is State.RESTARTING and record.run is not None):
             return False
         if isinstance(record.ref, BaseSupervisorRef) and not _is_settled(record.ref, end):
