@@ -47,7 +47,8 @@ from supervisors.events import (
     subscribe,
 )
 from supervisors.inspection import Node, format_tree, tree, zombies
-from supervisors.links import Down, ExitSignal, MonitorRef, demonitor, monitor
+from supervisors.killing import kill
+from supervisors.links import Down, ExitSignal, MonitorRef, demonitor, link, monitor, send_exit, unlink
 from supervisors.partition import PartitionSupervisor, PartitionSupervisorRef, PartitionVia
 from supervisors.reasons import (
     Crash,
@@ -187,6 +188,8 @@ __all__ = [
     "demonitor",
     "fence",
     "format_tree",
+    "kill",
+    "link",
     "managed_blocking",
     "monitor",
     "names",
@@ -196,6 +199,7 @@ __all__ = [
     "request_stop",
     "result_all",
     "run",
+    "send_exit",
     "sleep",
     "start_actor",
     "stop_requested",
@@ -203,6 +207,7 @@ __all__ = [
     "subscribe",
     "system_clock",
     "tree",
+    "unlink",
     "whereis",
     "zombies",
 ]

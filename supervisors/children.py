@@ -41,6 +41,10 @@ class Run(Protocol):
     """One incarnation, as far as the state machine cares."""
 
     @property
+    def id(self) -> Hashable:
+        """Of the child."""
+
+    @property
     def ref(self) -> pykka.ActorRef[Any]:
         """Of the actor."""
 
@@ -99,9 +103,12 @@ class Counts:
 class Stop:
     """One stop in progress of one run."""
 
-    __slots__ = ("brutal", "cause", "expires", "thens", "timer")
+    __slots__ = ("brutal", "cause", "expires", "thens", "timer", "wanted")
 
-    def __init__(self, expires: float, cause: StartFailed | None = None) -> None:
+    def __init__(self, expires: float, cause: StartFailed | None = None, *, wanted: bool = True) -> None:
+        self.wanted = (
+            wanted  # by the supervisor, or who asks it; else the child was killed, and may come back
+        )
         self.expires = expires  # when the brutal step is due, in seconds of the clock
         self.cause = cause  # why the supervisor itself ends a start
         self.brutal = False
@@ -200,6 +207,13 @@ class ChildTable:
     def record_of(self, child_id: Hashable, ref: pykka.ActorRef[Any]) -> Record | None:
         """Find a child by both of its addresses; a start in progress has no ref yet under a dynamic supervisor."""
         return self.by_ref(ref) if self._by_ref else self.get(child_id)
+
+    def record_of_run(self, run: Run) -> Record | None:
+        """Find the child whose current run this is."""
+        record = self.record_of(run.id, run.ref)
+        if record is None and self._by_ref:  # its ref is entered when it is up
+            record = next((one for one in self.records() if one.run is run), None)
+        return record if record is not None and record.run is run else None
 
     def records(self) -> list[Record]:
         """List the records in start order."""

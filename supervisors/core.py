@@ -234,12 +234,13 @@ class Core(Restarter):
             self.emit(
                 events.ChildExited(path=self.path, id=record.id, generation=record.generation, reason=reason)
             )
+        wanted = stop is not None and stop.wanted
         bystander = self.is_bystander(record) and not is_interrupt(reason)
-        if stop is None and not self.stopping and not bystander:
+        if not wanted and not self.stopping and not bystander:
             self._decide(record, reason, uptime)
             self.flush(record)
             return
-        if stop is not None or bystander:
+        if wanted or bystander:
             self.report_shutdown_error(record, reason)
         self.ended_on_request(record, reason, uptime)
         self._finish_stop(record, stop, reason)

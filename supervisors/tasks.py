@@ -9,21 +9,20 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
-
-import pykka
 
 from supervisors.base import BaseSupervisor
 from supervisors.children import State
 from supervisors.errors import InvalidOption, NoProcError
-from supervisors.links import ExitSignal
+from supervisors.links import signal, tie, untie
 from supervisors.operations import DynamicCore
 from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import ExitReason, NoProc, Normal
 from supervisors.refs import BaseSupervisorRef
 from supervisors.runtime import Incarnation, incarnation_of, request_stop
 from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, RestartType
-from supervisors.streams import Stream, StreamOptions, traps_exit
+from supervisors.streams import Stream, StreamOptions
 from supervisors.task_actor import AnyRef, Ending, Failed, Ok, Owner, TaskActor, Work, caller, label
 from supervisors.task_result import SHUTDOWN, Task, check_timeout
 
@@ -94,8 +93,8 @@ class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
             raise InvalidOption("link", link, "only an actor can be linked, and this thread is none")
         ending = Ending()
         ref = self._begin(Work(function, args, kwargs, owner, ending), RestartType.TEMPORARY, shutdown)
-        untie = _tie(owner, ref) if link and isinstance(owner, Incarnation) else None
-        return Task(self, ref, owner, ending, untie)
+        unlink = _link(owner, ref) if link and isinstance(owner, Incarnation) else None
+        return Task(self, ref, owner, ending, unlink)
 
     def start_child(
         self,
@@ -243,7 +242,7 @@ class _StreamStarter:
         link = self.options.link and isinstance(owner, Incarnation)
         task = self.supervisor.submit(self.function, element, shutdown=self.options.shutdown)
         if link:
-            _tie(cast("Incarnation", owner), task.ref, both_ways=False)
+            _end_with(cast("Incarnation", owner), task.ref)
         return task.ref, task.ending
 
     def ask_to_stop(self, ref: AnyRef) -> None:
@@ -290,36 +289,27 @@ class TaskSupervisor(BaseSupervisor[TaskCore]):
         return result
 
 
-def _tie(owner: Incarnation, ref: AnyRef, *, both_ways: bool = True) -> Callable[[], None]:
-    """Link a task with its owner; returns what unlinks them.
-
-    Whoever ends takes the other along, unless it ends `Normal`; an owner that traps exits is told instead.
-    """
+def _link(owner: Incarnation, ref: AnyRef) -> Callable[[], None]:
+    """Link a task with its owner; returns what unlinks them."""
     task = incarnation_of(ref)
     assert task is not None
-    token = object()
+    if not tie(owner, task):  # one was quick to end
+        for ended, other in ((task, owner), (owner, task)):
+            if ended.exit_reason is not None:
+                signal(other, ended.ref, ended.exit_reason)
+    return partial(untie, owner, task)
 
-    def task_ended(reason: ExitReason) -> None:
-        owner.remove_watcher(token)
-        if not both_ways:
-            return
-        if traps_exit(owner):
-            with suppress(pykka.ActorDeadError):
-                owner.ref.tell(ExitSignal(ref, reason))
-        elif not isinstance(reason, Normal):
-            request_stop(owner.ref, reason)
+
+def _end_with(owner: Incarnation, ref: AnyRef) -> None:
+    """Ask a task to stop when its owner ends, unless that ends `Normal`; the end of the task is for the stream to tell."""
+    task = incarnation_of(ref)
+    assert task is not None
 
     def owner_ended(reason: ExitReason) -> None:
-        task.remove_watcher(token)
         if not isinstance(reason, Normal):
             request_stop(ref, reason)
 
-    def untie() -> None:
-        owner.remove_watcher(token)
-        task.remove_watcher(token)
-
-    if not owner.add_watcher(token, owner_ended):
+    if not owner.add_watcher(task, owner_ended):
         owner_ended(owner.exit_reason or Normal())
-    elif not task.add_watcher(token, task_ended):
-        task_ended(task.exit_reason or NoProc())
-    return untie
+    elif not task.add_watcher(owner, lambda _reason: owner.remove_watcher(task)):
+        owner.remove_watcher(task)

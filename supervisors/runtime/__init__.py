@@ -9,7 +9,7 @@ from supervisors.runtime.blocking import managed_blocking
 from supervisors.runtime.dispatcher import Dispatcher, release_idle_dispatchers
 from supervisors.runtime.fork import after_fork_in_child
 from supervisors.runtime.futures import PooledFuture
-from supervisors.runtime.incarnation import Incarnation, current, incarnation_of
+from supervisors.runtime.incarnation import Incarnation, current, incarnation_of, locks
 from supervisors.runtime.launching import hooks, launch, start_actor
 from supervisors.runtime.lifecycle import (
     ask_callback,
@@ -48,6 +48,7 @@ __all__ = [
     "hooks",
     "incarnation_of",
     "launch",
+    "locks",
     "managed_blocking",
     "on_zombie_exit",
     "release_idle_threads",

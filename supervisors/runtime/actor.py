@@ -32,9 +32,12 @@ class PooledActor(pykka.Actor):
     Deviation from pykka: a BaseException in a handler ends this actor and answers its asker; no other actor is stopped.
 
     dispatcher: Name of the dispatcher it runs on.
+    trap_exit: Be told, by an `ExitSignal`, of the ends of those it is linked to instead of ending with them. Any other actor
+        class may have this attribute as well.
     """
 
     dispatcher: ClassVar[str] = "actors"
+    trap_exit: ClassVar[bool] = False
 
     actor_inbox: Mailbox
 

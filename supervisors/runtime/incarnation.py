@@ -164,11 +164,10 @@ class Incarnation:
             self.watchers[token] = function
             return True
 
-    def remove_watcher(self, token: object) -> None:
-        """Take back what `add_watcher` was given under this token; harmless when there is nothing or it has been called."""
+    def remove_watcher(self, token: object) -> bool:
+        """Take back what `add_watcher` was given under this token; False when there is nothing, or its turn has come."""
         with locks.life:
-            if self.watchers is not None:
-                self.watchers.pop(token, None)
+            return self.watchers is not None and self.watchers.pop(token, None) is not None
 
     # Coming up
 
