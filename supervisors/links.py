@@ -203,7 +203,7 @@ def unlink(target: Any, other: Any = None) -> None:
 def send_exit(target: Any, reason: ExitReason = Shutdown()) -> bool:  # noqa: B008 # frozen
     """Ask an actor to end with `reason`, after the message in progress; returns at once, False when it is not alive.
 
-    With `trap_exit = True` it gets an `ExitSignal` instead. `Normal` asks nobody but the caller itself.
+    With `trap_exit = True` it gets an `ExitSignal` instead. Of the others `Normal` asks nobody but the caller itself.
 
     Args:
         target: A ref, a Handle or Via, or a name of the default registry.
