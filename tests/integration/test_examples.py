@@ -15,6 +15,14 @@ SAYS = {
     "one_shot.py": ["Paris: 18 degrees", "Oslo: 18 degrees", "2 turns"],
     "supervised_agent.py": ["ticket-0: ", "ticket-2: ", "user turn 4", "8 messages, restarted 1 time(s)"],
     "from_asyncio.py": ["agent-0: ", "agent-2: ", "completed after 1 turn(s)"],
+    "supervisors_strategies.py": [
+        "hello, says connection 0",
+        "the connection ended: Crash(ConnectionError('the peer went away'))",
+        "the session ended with it: Shutdown(detail=None)",
+        "hello again, says connection 1",
+        "the job before it is the same: True",
+        "the tree ended: Shutdown(detail=None)",
+    ],
     "supervisors_tasks.py": [
         "text of https://a.example/4",
         "https://slow.example/2 failed: TimedOut",
