@@ -24,30 +24,56 @@ if TYPE_CHECKING:
 
 
 class Group:
-    """One restart of all children from a place in start order on."""
+    """One restart of all children from a place in start order on.
 
-    __slots__ = ("awaited", "counted", "due", "ending", "failed", "first", "left", "plan", "queue", "timer")
+    first: Position of the first member.
+    failed: Whose restart it is, the latest last; without any left it is dropped.
+    left: Members that were stopped by hand meanwhile: this restart does not start them.
+    due: Clock seconds of the attempt.
+    plan: How often the attempt was planned; the timer of an earlier plan is void.
+    counted: The attempt has been entered in the window.
+    to_end: Members still to be ended, while that is under way.
+    to_start: Members still to be started, once that has begun.
+    awaited: The member whose end or start has to come next.
+    """
 
-    def __init__(self) -> None:
-        self.first = 0  # position of the first member
-        self.failed: dict[
-            Record, None
-        ] = {}  # whose restart it is, the latest last; without them it is dropped
-        self.left: set[Record] = set()  # stopped by hand meanwhile: not started by this restart
-        self.due = 0.0  # clock seconds of the attempt
-        self.plan = 0  # counts how often the attempt was planned: a timer of an earlier plan is void
-        self.timer: Timer | None = None
-        self.counted = False  # the attempt has been entered in the window
-        self.ending = False  # members are being ended
-        self.queue: deque[Record] | None = None  # members still to be started, once that has begun
-        self.awaited: Record | None = None  # the member whose end or start comes next
+    __slots__ = (
+        "awaited",
+        "counted",
+        "due",
+        "failed",
+        "first",
+        "left",
+        "plan",
+        "timer",
+        "to_end",
+        "to_start",
+    )
 
-    def restart_anew(self, due: float) -> None:
-        """Forget the attempt that was under way: another one takes its place."""
-        self.failed.clear()
+    def __init__(self, first: int, due: float) -> None:
+        self.first = first
+        self.failed: dict[Record, None] = {}
+        self.left: set[Record] = set()
         self.due = due
+        self.plan = 0
+        self.timer: Timer | None = None
         self.counted = False
-        self.queue = self.awaited = None
+        self.to_end: list[Record] | None = None
+        self.to_start: deque[Record] | None = None
+        self.awaited: Record | None = None
+
+    def merge(self, first: int, due: float) -> None:
+        """Make the attempt that is planned, or still ends members, one for earlier members too."""
+        self.first = min(self.first, first)
+        self.due = max(self.due, due)
+        self.counted = False
+
+    def begin_anew(self, first: int, due: float) -> None:
+        """Forget the attempt that was starting members: another one, from `first` on, takes its place."""
+        self.first, self.due = first, due
+        self.failed.clear()
+        self.counted = False
+        self.to_start = self.awaited = None
 
 
 class GroupCore(Core):
@@ -60,7 +86,7 @@ class GroupCore(Core):
     def busy(self) -> bool:
         """Whether members are being ended or started: operations on children wait for that, a stop does not."""
         group = self._group
-        return group is not None and (group.ending or group.queue is not None)
+        return group is not None and (group.to_end is not None or group.to_start is not None)
 
     def is_coming(self, record: Record) -> bool:
         if super().is_coming(record):
@@ -89,8 +115,8 @@ class GroupCore(Core):
         else:
             self._plan(group)
         if was_up:
-            group.ending = True  # at once, not only when the attempt is due: they depend on what has crashed
-        elif not group.ending:
+            group.to_end = self._members(group)  # now, not when the attempt is due: they depend on it
+        elif group.to_end is None:
             for member in self._waiting_members(group):
                 if member not in group.failed:
                     self.table.move(member, State.STOPPED)
@@ -101,21 +127,17 @@ class GroupCore(Core):
         group = self._group
         first = 0 if self.options.strategy is Strategy.ONE_FOR_ALL else record.position
         if group is None:
-            group = self._group = Group()
-            group.first, group.due = first, due
-        elif group.queue is not None:  # members were being started; those before `first` are up
-            group.restart_anew(due)
-            group.first = first
+            group = self._group = Group(first, due)
+        elif group.to_start is not None:
+            group.begin_anew(first, due)  # members before that one are up
         else:
-            group.first = min(group.first, first)
-            group.due = max(group.due, due)
-            group.counted = False
+            group.merge(first, due)
         group.failed[record] = None
         return group
 
     def is_bystander(self, record: Record) -> bool:
         group = self._group
-        return group is not None and group.ending and record.position >= group.first
+        return group is not None and group.to_end is not None and record.position >= group.first
 
     def ended_on_request(self, record: Record, reason: ExitReason, uptime: float | None) -> None:
         group = self._group
@@ -157,7 +179,8 @@ class GroupCore(Core):
             self.exceeded(record, record.last_exit or Normal())
         else:
             self._count(group)
-            group.ending = True
+            if group.to_end is None:
+                group.to_end = self._members(group)
             self.advance()
 
     def _count(self, group: Group) -> None:
@@ -171,38 +194,39 @@ class GroupCore(Core):
         group = self._group
         if group is None or group.awaited is not None or self.stopping or not self.is_up:
             return
-        if group.ending and self._end_last_member(group):
+        if group.to_end is not None and self._end_last_member(group, group.to_end):
             return
-        group.ending = False
-        if not group.failed and group.queue is None:
+        group.to_end = None
+        if not group.failed and group.to_start is None:
             self._drop(group)
         elif group.counted:
             self._start_members(group)
         if not self.busy:
             self.at_rest()
 
-    def _end_last_member(self, group: Group) -> bool:
+    def _end_last_member(self, group: Group, members: list[Record]) -> bool:
         """End the last member that runs; False when none does."""
-        for record in reversed(self._members(group)):
-            if record.run is not None:
-                group.awaited = record
-                # One that somebody else starts or stops is waited for; then it is looked at again.
-                if record.stop is None and record.state is not State.STARTING:
-                    self.stop_child(record, None)
-                return True
-        return False
+        while members and members[-1].run is None:
+            members.pop()
+        if not members:
+            return False
+        record = group.awaited = members[-1]
+        # One that somebody else starts or stops is waited for; then it is looked at again.
+        if record.stop is None and record.state is not State.STARTING:
+            self.stop_child(record, None)
+        return True
 
     def _start_members(self, group: Group) -> None:
         """Start the next member."""
-        if group.queue is None:
+        if group.to_start is None:
             members = [record for record in self._members(group) if self._takes_part(group, record)]
             for record in members:
                 record.held = record.spec.on_stuck == "hold" and self.has_zombie(record)
             if any(record.held for record in members):
                 return  # all wait, until `zombie_gone`
-            group.queue = deque(members)
-        while group.queue:
-            record = group.queue.popleft()
+            group.to_start = deque(members)
+        while group.to_start:
+            record = group.to_start.popleft()
             if self.table.contains(record) and self._takes_part(group, record):
                 group.awaited = record
                 record.mode = "restart"
