@@ -21,10 +21,11 @@ from supervisors.errors import (
     NoProcError,
     StartFailed,
 )
+from supervisors.handles import Handle
 from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import Crash, ExitReason, Killed, Shutdown
 from supervisors.refs import BaseSupervisorRef, Call
-from supervisors.registry import Handle, whereis
+from supervisors.registry import whereis
 from supervisors.runtime import (
     DEFER_START,
     Ignored,

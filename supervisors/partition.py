@@ -15,9 +15,10 @@ import pykka
 
 from supervisors.base import BaseSupervisor
 from supervisors.errors import InvalidOption, NoProcError, Restarting, Running
+from supervisors.handles import Handle, nobody_comes
 from supervisors.operations import StaticCore
 from supervisors.refs import BaseSupervisorRef
-from supervisors.registry import Handle, names
+from supervisors.registry import names
 from supervisors.runtime import PooledFuture
 from supervisors.spec import AutoShutdown, ChildSpec, RestartType, child_spec
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from supervisors.backoff import RandomSource
     from supervisors.children import Record, Reply
+    from supervisors.handles import Change
     from supervisors.options import Options
     from supervisors.runtime import Incarnation
     from supervisors.stopping import Port
@@ -155,7 +157,7 @@ class PartitionSupervisorRef(BaseSupervisorRef["PartitionCore"]):
         most, wanted = self.core.most, cast("object", count)
         if not isinstance(wanted, int) or isinstance(wanted, bool) or not 0 <= wanted <= most:
             raise InvalidOption("count", count, f"must be an int from 0 to {most}")
-        self._check_deadlock(everything=True)
+        self.check_deadlock(everything=True)
         before: int = self._submit(self.core.resize, count, block=True)
         return before
 
@@ -249,10 +251,10 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
             except NoProcError:
                 return None
 
-        def when_changed() -> tuple[PooledFuture[None], Callable[[], None]]:
+        def when_changed() -> Change:
             found = find()
             if found is None and not isinstance(supervisor, (Handle, pykka.ActorRef)):
-                return names.when_registered(supervisor)
+                return names.registrations.when_registered(supervisor)
             return _when_up(found, key)
 
         return PartitionVia(resolve, label=(supervisor, key), wait=wait, when_changed=when_changed)
@@ -264,9 +266,7 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
         return result
 
 
-def _when_up(
-    supervisor: PartitionSupervisorRef | None, key: Hashable
-) -> tuple[PooledFuture[None], Callable[[], None]]:
+def _when_up(supervisor: PartitionSupervisorRef | None, key: Hashable) -> Change:
     """Return a future that is set when the partition of `key` is up next, and what gives that up."""
     future: PooledFuture[None] = PooledFuture()
     try:
@@ -280,8 +280,7 @@ def _when_up(
         if record is None or supervisor.core.is_coming(record):
             return future, undo
         undo()
-    future.set_exception((pykka.Timeout, pykka.Timeout("not on its way"), None))
-    return future, lambda: None
+    return nobody_comes()
 
 
 def _check_given(args: tuple[Any, ...], kwargs: dict[str, Any], name: Hashable | None) -> None:

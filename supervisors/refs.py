@@ -15,8 +15,8 @@ import pykka
 from supervisors.children import ChildInfo, Counts, State
 from supervisors.core import gone
 from supervisors.errors import CalleeExited, CallingSelf, CallTimeout, Fenced, WouldDeadlock
+from supervisors.handles import Handle, nobody_comes
 from supervisors.reasons import ExitReason, Shutdown
-from supervisors.registry import Handle
 from supervisors.runtime import Incarnation, PooledFuture, current, incarnation_of, request_stop
 from supervisors.spec import INFINITY, ChildSpec, child_spec
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from types import TracebackType
 
+    from supervisors.handles import Change
     from supervisors.operations import DynamicCore, StaticCore
 
 C = TypeVar("C", bound="StaticCore | DynamicCore")
@@ -125,7 +126,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             WouldDeadlock: Called, with `block`, by something below this supervisor: it would wait for itself.
         """
         if block:
-            self._check_deadlock(everything=True)
+            self.check_deadlock(everything=True)
         future: PooledFuture[bool] = PooledFuture()
         if self._closed is not None or not self.is_alive():
             future.set(False)
@@ -216,7 +217,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             reply.fail(gone())
         return reply.future.get() if block else reply.future
 
-    def _check_deadlock(self, *, child: object = None, everything: bool = False) -> None:
+    def check_deadlock(self, *, child: object = None, everything: bool = False) -> None:
         """Refuse a wait that could never end: the caller is something this supervisor waits for, or would."""
         caller = current()
         if caller is None:
@@ -280,7 +281,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
         made = child_spec(spec)
         self.core.check(made)
         if block:
-            self._check_deadlock()
+            self.check_deadlock()
         return self._submit(self.core.start_child, made, block=block)
 
     @overload
@@ -305,7 +306,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             NotFound: No such child.
         """
         if block:
-            self._check_deadlock(child=child_id)
+            self.check_deadlock(child=child_id)
         limit = INFINITY if timeout is None else timeout
         return self._submit(self.core.terminate_child, child_id, limit, block=block)
 
@@ -323,7 +324,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             StartFailed: It did not come up; it stays as it was.
         """
         if block:
-            self._check_deadlock(child=child_id)
+            self.check_deadlock(child=child_id)
         return self._submit(self.core.restart_child, child_id, block=block)
 
     @overload
@@ -339,7 +340,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             NotFound, Running, Restarting: Its state forbids that.
         """
         if block:
-            self._check_deadlock()
+            self.check_deadlock()
         return self._submit(self.core.delete_child, child_id, block=block)
 
     def child(self, child_id: Hashable, *, wait: float = 0.0) -> Handle:
@@ -355,16 +356,20 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             record = table.get(child_id)
             return None if record is None or self._closed is not None else table.info(record).ref
 
-        def when_changed() -> tuple[PooledFuture[None], Callable[[], None]]:
+        def when_changed() -> Change:
             future: PooledFuture[None] = PooledFuture()
             undo = table.when_up(child_id, lambda: future.set(None))
             record = table.get(child_id)
             if record is None or not self.core.is_coming(record):
                 undo()
-                future.set_exception((pykka.Timeout, pykka.Timeout("not on its way"), None))
+                return nobody_comes()
             return future, undo
 
-        return Handle(resolve, label=child_id, wait=wait, when_changed=when_changed)
+        def parked() -> bool:
+            record = table.get(child_id)
+            return record is not None and record.state is State.PARKED
+
+        return Handle(resolve, label=child_id, wait=wait, when_changed=when_changed, parked=parked)
 
     def which_child(self, child_id: Hashable) -> ChildInfo:
         """Describe one child.
@@ -406,7 +411,7 @@ class DynamicSupervisorRef(BaseSupervisorRef["DynamicCore"]):
         made = child_spec(spec)
         self.core.check(made)
         if block:
-            self._check_deadlock()
+            self.check_deadlock()
         return self._submit(self.core.start_child, made, block=block)
 
     @overload
@@ -431,7 +436,7 @@ class DynamicSupervisorRef(BaseSupervisorRef["DynamicCore"]):
             NotFound: Not a current child.
         """
         if block:
-            self._check_deadlock(child=ref)
+            self.check_deadlock(child=ref)
         limit = INFINITY if timeout is None else timeout
         return self._submit(self.core.terminate_child, ref, limit, block=block)
 
@@ -449,7 +454,7 @@ class DynamicSupervisorRef(BaseSupervisorRef["DynamicCore"]):
             StartFailed: It did not come up; it is parked again.
         """
         if block:
-            self._check_deadlock(child=ref)
+            self.check_deadlock(child=ref)
         return self._submit(self.core.restart_child, ref, block=block)
 
     def which_child(self, ref: AnyRef) -> ChildInfo:

@@ -186,7 +186,7 @@ class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
             NotFound: It is no task of this supervisor, or has ended.
         """
         check_timeout(timeout)
-        self._check_deadlock(child=ref)
+        self.check_deadlock(child=ref)
         limit = INFINITY if timeout is None else timeout
         reason: ExitReason | None = self._submit(self.core.terminate_child, ref, limit, block=True)
         return reason
@@ -209,7 +209,7 @@ class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
             shutdown=shutdown,
             on_exit=None if ending is None else ending.exited,
         )
-        self._check_deadlock()
+        self.check_deadlock()
         ref: AnyRef = self._submit(self.core.start_child, spec, block=True)
         if ending is not None:
             self._open[ending] = ref

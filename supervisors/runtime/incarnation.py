@@ -22,6 +22,7 @@ from supervisors.runtime.values import ENDED, UNSUPERVISED, Ignored, LaunchInfo,
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from supervisors.runtime.futures import PooledFuture
     from supervisors.runtime.mailbox import Inbox
     from supervisors.runtime.values import OnExit, OnStarted, Runner
     from supervisors.runtime.zombies import Zombie
@@ -50,6 +51,7 @@ class Incarnation:
         "info",
         "on_exit",
         "on_started",
+        "pending",
         "ref",
         "reply",
         "runner",
@@ -83,6 +85,7 @@ class Incarnation:
         self.begun = False  # `on_start` was called
         self.runner: Runner | None = None  # while a handler may run
         self.reply: pykka.Future[Any] | None = None  # of the message in progress
+        self.pending: PooledFuture[Any] | None = None  # the call its handler waits for
         self.attention = False  # the loop looks at the next two before it takes a message
         self.stop_reason: ExitReason | None = None  # somebody asked it to stop
         self.end_reason: ExitReason | None = None  # it has decided to end

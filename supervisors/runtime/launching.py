@@ -44,6 +44,9 @@ class Names(Protocol):
     def whereis(self, key: Hashable) -> pykka.ActorRef[Any] | None:
         """Find the live actor of that name."""
 
+    def resolve(self, key: Hashable) -> pykka.ActorRef[Any]:
+        """Find the live actor of that name; raises NoProcError."""
+
 
 class _Hooks:
     """What modules above this package lend to it."""
