@@ -21,11 +21,11 @@ from supervisors.errors import (
     NoProcError,
     StartFailed,
 )
-from supervisors.handles import Handle
+from supervisors.handles import Handle, Via
 from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import Crash, ExitReason, Killed, Shutdown
 from supervisors.refs import BaseSupervisorRef, Call
-from supervisors.registry import whereis
+from supervisors.registry import names, whereis
 from supervisors.runtime import (
     DEFER_START,
     Ignored,
@@ -197,6 +197,7 @@ class BaseSupervisor(PooledActor, Generic[C]):
         self._port = ActorPort(self._supervisor_ref, clock)
         source = random or _random.Random()  # noqa: S311 # jitter, not a secret
         self._core: C = self.core_class(options, self._port, source)
+        self._core.table.name_rests = name_rests
         self._supervisor_ref.attach(self._core)
 
     @property
@@ -298,6 +299,12 @@ class BaseSupervisor(PooledActor, Generic[C]):
             if self._core.stopping:
                 raise
             self._core.stop(Crash.of(error))
+
+
+def name_rests(name: Hashable, rests: bool) -> None:  # noqa: FBT001 # what a table calls
+    """Tell who looks for a parked child by its name that it is not on its way."""
+    via = name if isinstance(name, Via) else names.via(name)
+    via.note_parked(parked=rests)
 
 
 def label(child_id: Hashable) -> str:

@@ -190,6 +190,7 @@ class ChildTable:
         self._supervisors = 0
         self.zombies: dict[object, Record] = {}
         self._when_up: dict[Hashable, list[Callable[[], object]]] = {}
+        self.name_rests: Callable[[Hashable, bool], object] = lambda _name, _rests: None  # told of parked names
 
     def __len__(self) -> int:
         return len(self._records)
@@ -241,14 +242,20 @@ class ChildTable:
             self._states[record.state] -= 1
             self._supervisors -= record.spec.type == "supervisor"
             self._forget_ref(record)
+        self._left(record, record.state)
+        self._wake(record)
 
     def clear(self) -> None:
         """Let go of all records: the supervisor has ended."""
         with self.lock:
+            records = self.records()
             self._records.clear()
             self._refs.clear()
             self._states = dict.fromkeys(State, 0)
             self._supervisors = 0
+        for record in records:
+            self._left(record, record.state)
+            self._wake(record)
 
     def contains(self, record: Record) -> bool:
         return self._records.get(record.key) is record
@@ -256,10 +263,22 @@ class ChildTable:
     def move(self, record: Record, state: State, next_attempt_at: float | None = None) -> None:
         """Change the state of a record."""
         with self.lock:
-            self._states[record.state] -= 1
+            before = record.state
+            self._states[before] -= 1
             self._states[state] += 1
             record.state = state
             record.next_attempt_at = next_attempt_at
+        if before is not state:
+            self._left(record, before)
+        if state is State.PARKED and record.spec.name is not None:
+            self.name_rests(record.spec.name, True)
+        if state in {State.STOPPED, State.PARKED}:
+            self._wake(record)
+
+    def _left(self, record: Record, state: State) -> None:
+        """Take note that a record is not in `state` any more."""
+        if state is State.PARKED and record.spec.name is not None:
+            self.name_rests(record.spec.name, False)
 
     def up(self, record: Record, run: Run, now: float) -> None:
         """Enter that `run` is up: a new generation."""
@@ -272,12 +291,18 @@ class ChildTable:
             record.restarts += record.mode == "restart"
             record.up_at = now
             self.move(record, State.RUNNING)
-            waiting = self._when_up.pop(record.key, ())
-        for function in waiting:
-            function()
+        self._wake(record)
+
+    def _wake(self, record: Record) -> None:
+        """Tell those who wait for a child."""
+        if self._when_up:
+            with self.lock:
+                waiting = self._when_up.pop(record.key, ())
+            for function in waiting:
+                function()
 
     def when_up(self, key: Hashable, function: Callable[[], object]) -> Callable[[], None]:
-        """Call `function` once, when that child is up next; returns what ends that."""
+        """Call `function` once, when that child is up next, or will not come by itself; returns what ends that."""
         with self.lock:
             self._when_up.setdefault(key, []).append(function)
 

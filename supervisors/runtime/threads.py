@@ -12,6 +12,7 @@ from supervisors.runtime.logs import log, report
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.mailbox import ThreadInbox
 from supervisors.runtime.messages import WAKE
+from supervisors.runtime.ref import Ref
 from supervisors.runtime.values import ENDED
 
 _warned: set[type] = set()
@@ -22,6 +23,8 @@ def instrument(actor: pykka.ThreadingActor) -> ThreadInbox:
     inbox, old = ThreadInbox(), actor.actor_inbox
     actor.actor_inbox = inbox
     actor.actor_ref.actor_inbox = inbox
+    if type(actor.actor_ref) is pykka.ActorRef:
+        actor.actor_ref.__class__ = Ref  # and not another ref: this one may be known already
     while not old.empty():
         inbox.put(old.get())
     return inbox

@@ -8,7 +8,7 @@ import threading
 import pykka
 import pytest
 
-from supervisors.errors import AlreadyRegistered, NoProcError
+from supervisors.errors import AlreadyRegistered, AlreadyStarted, NoProcError
 from supervisors.handles import Handle
 from supervisors.registry import Registry, names, whereis
 from supervisors.runtime import PooledActor, PooledFuture, start_actor
@@ -154,8 +154,9 @@ def test_start_actor_registers_in_the_default_registry(actor) -> None:
     ref = actor(name="named")
 
     assert whereis("named") is names.whereis("named") is ref
-    with pytest.raises(AlreadyRegistered):
+    with pytest.raises(AlreadyStarted) as caught:
         actor(name="named")
+    assert caught.value.ref is ref
 
 
 # Handles
