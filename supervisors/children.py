@@ -85,6 +85,7 @@ class ChildInfo:
     started_at: float | None
     last_exit: ExitReason | None
     next_attempt_at: float | None
+    held_by_zombie: bool  # the next start waits until the thread of an abandoned incarnation has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +191,9 @@ class ChildTable:
         self._supervisors = 0
         self.zombies: dict[object, Record] = {}
         self._when_up: dict[Hashable, list[Callable[[], object]]] = {}
-        self.name_rests: Callable[[Hashable, bool], object] = lambda _name, _rests: None  # told of parked names
+        self.name_rests: Callable[[Hashable, bool], object] = lambda _name, _rests: (
+            None
+        )  # told of parked names
 
     def __len__(self) -> int:
         return len(self._records)
@@ -343,6 +346,7 @@ class ChildTable:
                 started_at=record.up_at,
                 last_exit=record.last_exit,
                 next_attempt_at=record.next_attempt_at,
+                held_by_zombie=record.held,
             )
 
     def infos(self) -> list[ChildInfo]:
