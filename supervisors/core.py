@@ -117,6 +117,8 @@ class Core(Restarter):
         self.table.up(record, run, self.port.clock.now())
         if record.spec.restart is RestartType.TEMPORARY:
             record.spec = record.spec.without_arguments()
+        if structlog.is_configured():  # otherwise everything is printed, and nobody has asked for this
+            log.debug("child_started", path=self.path, id=record.id, generation=record.generation)
         if bus.active:
             self.emit(
                 events.ChildStarted(path=self.path, id=record.id, generation=record.generation, ref=run.ref)
