@@ -35,6 +35,11 @@ class KeyLocks:
     def __len__(self) -> int:
         return len(self._lines)
 
+    def waiting(self, key: Hashable) -> int:
+        """Count those who wait for the lock of a key."""
+        with self._guard:
+            return max(0, len(self._lines.get(key, ())) - 1)
+
     @contextmanager
     def hold(self, key: Hashable) -> Iterator[None]:
         """Hold the lock of a key, after a wait for those who came before.

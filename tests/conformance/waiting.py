@@ -1,9 +1,9 @@
-"""Waits of the cases about calls and registries."""
+"""What the cases about calls and registries share: waits, and code inside of actors."""
 
 import threading
 import time
 
-from supervisors import PooledFuture
+from supervisors import PooledFuture, call
 
 PATIENCE = 10.0  # seconds a test waits for something that should take milliseconds
 NO_LIMIT = PATIENCE * 3  # of a call: who waits as long has failed the test already
@@ -29,3 +29,8 @@ def eventually(condition):
     while not condition():
         assert time.monotonic() < end, "it never came to hold"
         threading.Event().wait(0.002)
+
+
+def inside(ref, function):
+    """Call `function()` in a handler of an actor."""
+    return call(ref, lambda _actor: function(), NO_LIMIT)
