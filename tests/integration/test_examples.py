@@ -15,6 +15,15 @@ SAYS = {
     "one_shot.py": ["Paris: 18 degrees", "Oslo: 18 degrees", "2 turns"],
     "supervised_agent.py": ["ticket-0: ", "ticket-2: ", "user turn 4", "8 messages, restarted 1 time(s)"],
     "from_asyncio.py": ["agent-0: ", "agent-2: ", "completed after 1 turn(s)"],
+    "supervisors_names.py": [
+        "balance: 100",
+        "the account crashed: Crash(ValueError('overdrawn'))",
+        "'account': nobody has that name now",
+        "balance of the new one: 5",
+        "Ada has read: the books are closed",
+        "Ben has read: the books are closed",
+        "told nobody: False",
+    ],
     "supervisors_strategies.py": [
         "hello, says connection 0",
         "the connection ended: Crash(ConnectionError('the peer went away'))",
