@@ -79,7 +79,6 @@ class Registrations:
         if not self._follow(entry):
             raise NoProcError(f"{entry.ref} has ended, it cannot be registered")
         self._table.add(entry)
-        self._parked.discard(entry.key)
         self._listeners.note(Registered(self.name, entry.key, entry.ref, entry.value))
         return self._waiting.pop(entry.key, ())
 

@@ -59,6 +59,7 @@ def _main(incarnation: Incarnation, actor: pykka.ThreadingActor) -> None:
                 break
             if envelope is not WAKE:
                 ended = handle(incarnation, actor, envelope.message) or incarnation.state in ENDED
+                envelope = WAKE  # an idle actor keeps neither its last message nor its last answer
     except BaseException as error:  # a bug of this package
         report("loop_failed", error, actor=str(incarnation.ref))
     finally:

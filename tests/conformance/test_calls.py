@@ -1,6 +1,8 @@
 """Calls and casts: an answer, or the reason why there is none."""
 
+import gc
 import threading
+import weakref
 from queue import SimpleQueue
 
 import pykka
@@ -34,6 +36,8 @@ from supervisors import (
     zombies,
 )
 from supervisors.events import ChildStarted
+from supervisors.runtime import incarnation_of
+from supervisors.runtime.calling import PendingCall
 from tests.conformance.waiting import NO_LIMIT, PATIENCE, eventually, in_thread
 
 
@@ -92,6 +96,40 @@ def test_S_157_a_message_whose_caller_has_given_up_is_handled_all_the_same(actor
         call(ref, lambda _actor: handled.put("handled"), 0)
     gate.release.set()
     assert handled.get(timeout=PATIENCE) == "handled"
+
+
+def test_S_157_a_late_answer_leaves_nothing_behind(actor, hang) -> None:
+    class Answer:
+        pass
+
+    caller, callee, gate, answers = actor(), actor(), hang(), []
+
+    def late(actor):
+        gate(actor)
+        answer = Answer()
+        answers.append(weakref.ref(answer))
+        return answer
+
+    def give_up(_actor):
+        with pytest.raises(CallTimeout):
+            call(callee, late, 0.01)
+
+    call(caller, give_up)
+    gate.release.set()
+    assert call(callee, "next") == "next"
+    gc.collect()
+    assert [answer() for answer in answers] == [None]
+    assert caller.actor_inbox.incarnation.pending is None
+
+
+def test_an_answer_that_was_taken_is_not_kept(actor) -> None:
+    class Answer:
+        pass
+
+    caller, callee = actor(), actor()
+    answer = call(caller, lambda _actor: weakref.ref(call(callee, lambda _actor: Answer())))
+    gc.collect()
+    assert answer() is None
 
 
 def test_S_157_calling_oneself_is_refused(actor) -> None:
@@ -306,6 +344,16 @@ def test_who_has_given_up_waiting_may_be_called(actor, hang) -> None:
     answered = SimpleQueue()
     assert call(one, gives_up) == "gave up"
     assert answered.get(timeout=PATIENCE) == "hello"
+
+
+def test_who_has_its_answer_but_has_not_looked_yet_may_be_called(actor) -> None:
+    one, two = actor(), actor()
+    pending = PendingCall(incarnation_of(two), ())
+    incarnation_of(one).pending = pending  # as if its thread slept still
+    with pytest.raises(WouldDeadlock):
+        call(two, lambda _actor: call(one, "hello", NO_LIMIT))
+    pending.set("the answer")
+    assert call(two, lambda _actor: call(one, "hello", NO_LIMIT)) == "hello"
 
 
 def test_a_supervisor_that_waits_for_the_caller_cannot_be_called(start, spec) -> None:

@@ -4,6 +4,7 @@ import pykka
 import pytest
 
 from supervisors import (
+    INFINITY,
     Backoff,
     NoProc,
     NoProcError,
@@ -81,7 +82,7 @@ def test_S_164_the_timeout_of_a_call_holds_for_the_wait_of_its_handle_too(
     sup.child("a").tell(do.crash)
     events.wait(RestartScheduled, id="a")
     with pytest.raises(NoProcError):
-        sup.child("a", wait=NO_LIMIT).call("hello", 0.01)
+        sup.child("a", wait=INFINITY).call("hello", 0.01)
 
 
 @pytest.mark.parametrize("by", ["child", "via", "name"])

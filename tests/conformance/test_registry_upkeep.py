@@ -19,7 +19,7 @@ from supervisors import (
     call,
     cast,
 )
-from tests.conformance.waiting import NO_LIMIT, PATIENCE, eventually, in_thread
+from tests.conformance.waiting import NO_LIMIT, PATIENCE, eventually, in_thread, inside
 
 numbers = itertools.count()
 
@@ -123,11 +123,15 @@ def test_S_186_failed_registrations_leave_no_growth(actor, registry) -> None:
 
 def test_S_186_what_was_given_back_leaves_nothing_in_its_owner(actor, either) -> None:
     ref = actor()
-    for number in range(100):
-        either.register(number, ref=ref)
-        either.unregister(number, ref=ref)
-        with either.lock(number):
-            pass
+
+    def take_and_give_back():
+        for number in range(100):
+            either.register(number)
+            either.unregister(number)
+            with either.lock(number):
+                pass
+
+    inside(ref, take_and_give_back)
     assert len(either.registrations) == 0
     assert len(either.locks) == 0
     assert not ref.actor_inbox.incarnation.cleanups
