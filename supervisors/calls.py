@@ -7,7 +7,7 @@ the callee lives on, as pykka has it; `ask_failure="crash"` on the spec or the c
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import pykka
 
@@ -16,17 +16,9 @@ from supervisors.runtime import call_ref, hooks
 from supervisors.spec import is_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 AnyRef = pykka.ActorRef[Any]
-
-
-@runtime_checkable
-class Findable(Protocol):
-    """A target that has to be found first: a `Handle`, a `Via`."""
-
-    def find_actor(self, limit: float | None = None) -> AnyRef:
-        """Return the current incarnation, within `limit` seconds; raises NoProcError."""
 
 
 def call(target: object, message: Any, timeout: float | None = 5.0) -> Any:
@@ -81,8 +73,9 @@ def find(target: object, limit: float | None) -> AnyRef:
     """
     if isinstance(target, pykka.ActorRef):
         return target
-    if isinstance(target, Findable):
-        return target.find_actor(limit)
+    find_actor: Callable[[float | None], AnyRef] | None = getattr(target, "find_actor", None)  # of a handle
+    if find_actor is not None:
+        return find_actor(limit)
     name: Hashable = target
     if hooks.names is None:
         raise RuntimeError("names need supervisors.registry to be imported")

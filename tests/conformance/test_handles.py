@@ -1,5 +1,7 @@
 """Names and handles across restarts."""
 
+import threading
+
 import pykka
 import pytest
 
@@ -152,3 +154,26 @@ def test_S_166_a_named_child_is_restarted_fifty_times_under_its_name(start, spec
         events.wait(ChildStarted, id="a", generation=generation)
     assert whereis("worker") is sup.which_child("a").ref
     assert sup.which_child("a").restarts == 50
+
+
+def test_S_166_callers_of_a_name_whose_owner_keeps_crashing_are_all_answered(start, spec, events, do) -> None:
+    sup = start([spec("a", name="worker")], max_restarts=1000)
+    over = threading.Event()
+
+    def ask_on():
+        answers = {"hello": 0, "nobody": 0}
+        while not over.is_set():
+            try:
+                answers[call("worker", "hello", NO_LIMIT)] += 1
+            except NoProcError:  # between two of them, or crashed before it answered
+                answers["nobody"] += 1
+        return answers
+
+    askers = [in_thread(ask_on) for _ in range(4)]
+    for generation in range(1, 31):
+        sup.child("a", wait=PATIENCE).cast(do.crash)
+        events.wait(ChildStarted, id="a", generation=generation)
+    over.set()
+    answers = [asker.get(timeout=PATIENCE * 4) for asker in askers]
+    assert sum(answer["hello"] for answer in answers) > 0
+    assert names.lookup("worker") == [(sup.which_child("a").ref, None)]
