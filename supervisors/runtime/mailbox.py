@@ -12,14 +12,14 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+import pykka
+
 from supervisors.runtime.incarnation import set_current
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.messages import WAKE, reject
 from supervisors.runtime.values import ENDED
 
 if TYPE_CHECKING:
-    import pykka
-
     from supervisors.reasons import ExitReason
     from supervisors.runtime.dispatcher import Dispatcher, Worker
     from supervisors.runtime.incarnation import Incarnation
@@ -90,12 +90,17 @@ class Mailbox(Inbox):
         self.context = contextvars.Context()  # the actor's own, as a thread of its own would have
 
     def start(self, actor: pykka.Actor, incarnation: Incarnation, dispatcher: Dispatcher) -> None:
-        """Let the actor run."""
+        """Let the actor run; one without an `on_start` of its own is up at once, and no thread is woken for that."""
         self.incarnation = incarnation
         dispatcher.actor_starts()
         self.actor = actor
         self.dispatcher = dispatcher
-        dispatcher.submit(self)
+        if getattr(actor.on_start, "__func__", None) is pykka.Actor.on_start:
+            incarnation.begun = True
+            incarnation.up()
+            self._rest(incarnation)
+        else:
+            dispatcher.submit(self)
 
     def put(self, envelope: Envelope[Any], /) -> None:
         self.queue.put(envelope)
@@ -124,6 +129,10 @@ class Mailbox(Inbox):
             incarnation.runner = None
             if incarnation.zombie is not None:
                 incarnation.zombie.ended()
+        self._rest(incarnation)
+
+    def _rest(self, incarnation: Incarnation) -> None:
+        """Let go of the gate, unless there is more to do."""
         if incarnation.state in ENDED:
             self.drain()  # and the gate stays held
         elif not self.queue.empty() or incarnation.attention:
