@@ -213,9 +213,11 @@ class Producer:
             self.monitors.append((monitor(ref), ref))
 
     def terminate_one(self) -> None:
-        if self.children:
-            ref = self.children.pop(self.random.randrange(len(self.children)))
-            self._try("terminated", self.tree.dynamic.terminate_child, ref)
+        """End a dynamic child, whoever has started it."""
+        infos = self.tree.dynamic.which_children()
+        refs = [info.ref for info in infos if info.ref is not None]
+        if refs:
+            self._try("terminated", self.tree.dynamic.terminate_child, self.random.choice(refs))
 
     def operate(self) -> None:
         """Start, stop, restart or forget a static child."""
