@@ -52,6 +52,9 @@ class Run(Protocol):
     def cleanup_error(self) -> BaseException | None:
         """What `on_stop` or `on_failure` raised."""
 
+    def is_current(self) -> bool:
+        """False once it has ended or was abandoned."""
+
 
 class Reply(Protocol):
     """Where the result of an operation goes, exactly once."""

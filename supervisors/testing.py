@@ -36,7 +36,7 @@ from supervisors.events import bus
 from supervisors.inspection import format_tree, zombies
 from supervisors.refs import BaseSupervisorRef
 from supervisors.registry import all_registries
-from supervisors.runtime import Incarnation, PooledFuture
+from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -117,7 +117,7 @@ class FakeRandom:
 def settle(root: BaseSupervisorRef[Any], timeout: float = 5.0) -> None:
     """Wait until nothing below `root` starts, stops or restarts, delayed restarts excepted, and subscribers know.
 
-    It knows of an exit only once the actor has ended: wait for its `Down` first.
+    A crash is known once the actor has ended: wait for its `Down` first.
 
     Raises:
         AssertionError: It has not come to rest within `timeout` seconds; the tree is in the message.
@@ -131,26 +131,32 @@ def settle(root: BaseSupervisorRef[Any], timeout: float = 5.0) -> None:
 
 
 def _is_settled(ref: BaseSupervisorRef[Any], end: float) -> bool:
-    """Let the supervisor handle what it was sent so far, then look at each record."""
+    """Look at a supervisor and at those below it."""
     if not ref.is_alive():
         return True
-    handled: PooledFuture[None] = PooledFuture()
-    ref.core.port.post(handled.set, None)
-    ref.when_closed(lambda _reason: handled.cancel())
+    looked: PooledFuture[list[BaseSupervisorRef[Any]] | None] = PooledFuture()
+    ref.core.port.post(lambda: looked.set(_look(ref)))
+    ref.when_closed(lambda _reason: looked.cancel())
     try:
-        handled.get(timeout=max(0.0, end - time.monotonic()))
+        below = looked.get(timeout=max(0.0, end - time.monotonic()))
     except Exception:
         return not ref.is_alive()
-    if ref.core.busy:
-        return False
+    return below is not None and all(_is_settled(child, end) for child in below)
+
+
+def _look(ref: BaseSupervisorRef[Any]) -> list[BaseSupervisorRef[Any]] | None:
+    """List the supervisors below; None when there is something to do. Runs in the supervisor's handler, where no change is half made."""
+    if ref.core.busy or not ref.actor_inbox.empty():
+        return None
+    below = []
     for record in ref.core.table.records():
-        if isinstance(record.run, Incarnation) and not record.run.is_current():
-            return False  # it has ended, and the supervisor will be told
-        if record.state in _UNSETTLED or (record.state is State.RESTARTING and record.run is not None):
-            return False
-        if isinstance(record.ref, BaseSupervisorRef) and not _is_settled(record.ref, end):
-            return False
-    return True
+        ended = record.run is not None and not record.run.is_current()  # it will hear of that
+        starts = record.state is State.RESTARTING and record.run is not None
+        if ended or starts or record.state in _UNSETTLED:
+            return None
+        if isinstance(record.ref, BaseSupervisorRef):
+            below.append(record.ref)
+    return below
 
 
 def assert_no_leaks(timeout: float = 5.0) -> None:
