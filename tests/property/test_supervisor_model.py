@@ -26,8 +26,8 @@ from supervisors import Backoff, RestartIntensityExceeded, Shutdown
 from tests.model import FAIL, IGNORE, RUNNING, UP, Model
 from tests.property.supervisor_drivers import AloneDriver, RealDriver, RealThreadedDriver
 
-KINDS = ["one_for_one", "dynamic"]
-AUTO_SHUTDOWN = ["never"]
+KINDS = ["one_for_one", "one_for_all", "rest_for_one", "dynamic"]
+AUTO_SHUTDOWN = ["never", "any_significant", "all_significant"]
 FIRST = "abc"  # children that are there at the beginning
 LETTERS = st.sampled_from("abcd")
 RESTARTS = st.sampled_from(["permanent", "permanent", "transient", "temporary"])
