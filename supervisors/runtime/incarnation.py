@@ -75,6 +75,7 @@ class Incarnation:
     ) -> None:
         self.ref = ref
         self.inbox = inbox
+        inbox.incarnation = self  # before it has a name: who finds it may ask for it at once
         self.info = info
         self.on_started = on_started
         self.on_exit = on_exit

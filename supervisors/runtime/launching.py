@@ -188,9 +188,9 @@ def _start(
     inbox = actor.actor_inbox if isinstance(actor, PooledActor) else threads.instrument(actor)
     incarnation = Incarnation(ref, inbox, info, on_started, on_exit)
     try:
+        pykka.ActorRegistry.register(ref)
         for name in info.names:
             _claim(name, incarnation)
-        pykka.ActorRegistry.register(ref)
         if isinstance(actor, PooledActor):
             pooled.run(actor, incarnation)
         else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pykka
 
-from supervisors.runtime.incarnation import set_current
+from supervisors.runtime.incarnation import locks, set_current
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.messages import WAKE, reject
 from supervisors.runtime.values import ENDED
@@ -91,10 +91,11 @@ class Mailbox(Inbox):
 
     def start(self, actor: pykka.Actor, incarnation: Incarnation, dispatcher: Dispatcher) -> None:
         """Let the actor run; one without an `on_start` of its own is up at once, and no thread is woken for that."""
-        self.incarnation = incarnation
         dispatcher.actor_starts()
-        self.actor = actor
         self.dispatcher = dispatcher
+        self.actor = actor
+        if incarnation.state in ENDED:  # abandoned before it began
+            self.let_go()
         if getattr(actor.on_start, "__func__", None) is pykka.Actor.on_start:
             incarnation.begun = True
             incarnation.up()
@@ -161,9 +162,10 @@ class Mailbox(Inbox):
                 return
 
     def let_go(self) -> None:
-        self.actor = None
-        if self.dispatcher is not None:
-            self.dispatcher.actor_ended()
+        with locks.life:
+            actor, self.actor = self.actor, None
+        if actor is not None:
+            self.dispatcher.actor_ended()  # type: ignore[union-attr] # it had one before it had the actor
 
 
 class ThreadInbox(Inbox):

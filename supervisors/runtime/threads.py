@@ -42,7 +42,6 @@ def run(actor: pykka.ThreadingActor, incarnation: Incarnation) -> None:
         name=_thread_name(incarnation),
         daemon=_is_daemon(type(actor)),
     )
-    incarnation.inbox.incarnation = incarnation
     incarnation.runner = thread
     thread.start()
 
@@ -51,7 +50,7 @@ def _main(incarnation: Incarnation, actor: pykka.ThreadingActor) -> None:
     set_current(incarnation)
     inbox = incarnation.inbox
     try:
-        ended = not begin(incarnation, actor)
+        ended = incarnation.state in ENDED or not begin(incarnation, actor)  # abandoned before it began
         while not ended:
             envelope = WAKE if incarnation.attention else inbox.get()
             incarnation.reply = envelope.reply_to  # before the look: who abandons us sees it, or we see that

@@ -27,5 +27,15 @@ def test_under_threads_that_race_every_ask_is_answered_and_nothing_is_left() -> 
     said = json.loads(done.stdout)
     assert said["wrong"] == [], said
     assert (done.returncode, done.stderr) == (0, "")
-    expected = {"answered", "dead", "down", "failed ask", "failed start", "operated", "start", "terminated"}
+    expected = {
+        "answered",
+        "dead",
+        "down",
+        "failed ask",
+        "failed start",
+        "linked",
+        "operated",
+        "start",
+        "terminated",
+    }
     assert expected <= said.keys(), said

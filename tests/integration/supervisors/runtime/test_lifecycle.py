@@ -661,3 +661,54 @@ def test_a_callback_ask_costs_no_thread_and_answers_for_the_dead_too(start, scri
     ask_callback(plain, "hello", lambda future: answers.put(future.done()))
 
     assert {answers.get(timeout=WAIT), answers.get(timeout=WAIT)} == {"hello", True}
+
+
+# Being found before it runs
+
+
+class Found:
+    """A name that does something with the actor the moment it is given to it."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def claim(self, incarnation):
+        self.act(incarnation)
+
+
+class Watched(Plain):
+    def on_start(self):
+        started.append(self.actor_urn)
+
+
+class WatchedThread(pykka.ThreadingActor):
+    def on_start(self):
+        started.append(self.actor_urn)
+
+
+started = []
+
+
+@pytest.mark.parametrize("cls", [Plain, Watched, WatchedThread])
+def test_an_actor_can_be_watched_and_stopped_as_soon_as_it_has_a_name(cls) -> None:
+    seen = []
+    start_actor(
+        cls, name=Found(lambda run: seen.append((monitor(run.ref), request_stop(run.ref, Shutdown("seen")))))
+    )
+    ((watch, accepted),) = seen
+
+    assert accepted
+    assert watch.wait(WAIT).reason == Shutdown("seen")
+
+
+@pytest.mark.parametrize("cls", [Plain, Watched, WatchedThread])
+def test_an_actor_that_was_given_up_before_it_ran_never_does(cls) -> None:
+    started.clear()
+    before = Dispatcher.get("plain").live_count
+    with pytest.raises(StartFailed) as failed:
+        start_actor(cls, name=Found(abandon))
+
+    assert failed.value.reason == Killed()
+    assert Dispatcher.get("plain").live_count == before
+    assert pykka.ActorRegistry.get_by_class(cls) == []
+    assert started == []
