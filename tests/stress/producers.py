@@ -17,6 +17,7 @@ from supervisors import (
     Killed,
     MaxChildren,
     MonitorRef,
+    NoProc,
     NoProcError,
     Normal,
     NotFound,
@@ -24,8 +25,12 @@ from supervisors import (
     Running,
     Shutdown,
     StartFailed,
+    call,
     format_tree,
+    kill,
+    link,
     monitor,
+    send_exit,
     whereis,
 )
 from tests.stress.tree import worker
@@ -79,7 +84,7 @@ class Producer:
             [self.ask] * 20 + [self.burst] * 20 + [self.tell] * 15 + [self.end_one] * 6 + [self.ask_too_long]
         )
         actions += [self.start_one] * 6 + [self.terminate_one] * 3 + [self.operate] * 6 + [self.look] * 2
-        actions += [self.abandon_one]
+        actions += [self.abandon_one, self.link_two]
         while time.monotonic() < end:
             action = self.random.choice(actions)
             try:
@@ -136,7 +141,8 @@ class Producer:
         self._ask(self.target(), ("slow", 2 * SHORT), SHORT)
 
     def _ask(self, target: Any, message: tuple, timeout: float) -> Any:
-        answer = self._get(target, partial(target.ask, message), time.monotonic(), timeout)
+        ask = self.random.choice([target.ask, partial(call, target)])
+        answer = self._get(target, partial(ask, message), time.monotonic(), timeout)
         return None if message[0] == "slow" else answer
 
     def _get(self, target: Any, get: Callable[..., Any], began: float, timeout: float) -> Any:
@@ -162,11 +168,13 @@ class Producer:
         self._tell(self.target(), ("echo", self.number, self.asked))
 
     def end_one(self) -> None:
-        target, message = self.target(), self.random.choice(ENDS)
-        if self.random.random() < 0.3:
+        target, message, how = self.target(), self.random.choice(ENDS), self.random.random()
+        if how < 0.3:
             self._ask(target, message, TIMEOUT)
-        else:
+        elif how < 0.8:
             self._tell(target, message)
+        else:
+            send_exit(target, Shutdown("sent"))
         self.findings.count("asked to end")
 
     def _tell(self, target: Any, message: tuple) -> None:
@@ -190,6 +198,26 @@ class Producer:
         self.watch(ref)
         self.findings.count("started")
 
+    def link_two(self) -> None:
+        """Link two dynamic children and kill one: the other goes too, or comes back."""
+        specs = [worker("bare-linked", self.findings, restart="temporary") for _ in range(2)]
+        try:
+            one, other = [self.tree.dynamic.start_child(spec) for spec in specs]
+        except BY_STATE:
+            return
+        self.watch(other)
+        mark = monitor(other)
+        link(one, other)
+        kill(one)
+        try:
+            reason = mark.wait(TIMEOUT).reason
+        except pykka.Timeout:
+            self.findings.say(f"{other} lives, though it is linked to one that was killed")
+        else:
+            if reason not in {Killed(), Shutdown(), NoProc()}:  # somebody else may have terminated one before
+                self.findings.say(f"linked to one that was killed, it ended with {reason}")
+        self.findings.count("linked")
+
     def abandon_one(self) -> None:
         """Start a dynamic child that blocks, have it killed, and let its thread go: nothing comes of that."""
         gate = threading.Event()
@@ -201,7 +229,10 @@ class Producer:
         self.watch(ref)
         asked = ref.ask(("block", gate), block=False)
         began = time.monotonic()
-        reason = self.tree.dynamic.terminate_child(ref)
+        try:
+            reason = self.tree.dynamic.terminate_child(ref)
+        except NotFound:  # somebody else has terminated it
+            reason = Killed()
         if reason not in {Killed(), Killed(abandoned=True)}:
             self.findings.say(f"killed, it ended with {reason}")
         self._get(ref, asked.get, began, TIMEOUT)

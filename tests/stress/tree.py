@@ -37,11 +37,16 @@ class Tree:
 def start_tree() -> Tree:
     """Start it; its children may fail at start, so supervisors begin empty."""
     root = Supervisor.start([], **ENOUGH)
+    kinds = {
+        "plain": {},
+        "delayed": {"backoff": Backoff(initial=0.001, maximum=0.01)},
+        "all": {"strategy": "one_for_all"},
+        "rest": {"strategy": "rest_for_one"},
+        "delayed rest": {"strategy": "rest_for_one", "backoff": Backoff(initial=0.001, maximum=0.01)},
+    }
     static = [
-        root.start_child(Supervisor.child_spec([], name="plain", **ENOUGH)),
-        root.start_child(
-            Supervisor.child_spec([], name="delayed", backoff=Backoff(initial=0.001, maximum=0.01), **ENOUGH)
-        ),
+        root.start_child(Supervisor.child_spec([], name=name, **options, **ENOUGH))
+        for name, options in kinds.items()
     ]
     dynamic = root.start_child(DynamicSupervisor.child_spec(name="dynamic", max_children=DYNAMIC, **ENOUGH))
     return Tree(root, static, dynamic)
