@@ -16,7 +16,7 @@ ENVIRONMENT = @python="$(PYTHON)"; \
 	"$$python" scripts/environment.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit format bench corpus pykka-suite clean runtime dev
+.PHONY: help demo test lint types layers unit conformance stress format bench corpus pykka-suite clean runtime dev
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,13 @@ layers: dev ## import-linter: who may import whom
 
 unit: dev ## the tests without threads, network and processes
 	$(CHECK) unit
+
+conformance: dev ## the tests of the supervision contract: which of its cases pass, fail or have no test
+	$(CHECK) conformance
+
+SECONDS ?= 300
+stress: dev ## supervised actors under threads that race, for minutes: make stress SECONDS=600
+	@$(VENV_PYTHON) -X dev -m tests.stress --seconds $(SECONDS)
 
 format: dev ## let ruff rewrite what it can
 	@$(VENV_PYTHON) -m ruff check --fix-only --quiet .

@@ -1,4 +1,4 @@
-"""Print the table: `python -m benchmarks [w1 w2 w5 w8 store ...] [--rounds N]`.
+"""Print the table: `python -m benchmarks [w1 w2 w5 w8 store scale ...] [--rounds N]`.
 
 The exit code says whether it could be measured, not whether the bars held: a machine may be busy, a reader decides.
 """
@@ -66,10 +66,11 @@ TEXTS = {
     "w5": "from benchmarks import idle; print(idle.measure({url!r}))",
     "w8": "from benchmarks import store; print(store.conversation({url!r}))",
     "store": "from benchmarks import store; print(store.appends())",
+    "scale": "from benchmarks import supervision; print(supervision.scale())",
 }
 """What is not a comparison of runs: code for a process of its own, where nothing is left from the others."""
 
-NAMES = ("w1", "w2", "w5", "w8", "store", "store-w1", "store-w2")
+NAMES = ("w1", "w2", "w5", "w8", "store", "store-w1", "store-w2", "scale")
 
 
 def main() -> int:

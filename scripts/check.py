@@ -40,6 +40,7 @@ STEPS = {
     "types": Step("mypy", ("-m", "mypy"), r"^Found \d+ error|error: "),
     "layers": Step("import-linter", ("-c", LINT_IMPORTS, "--no-logo", "--no-cache"), r"^Contracts: "),
     "tests": Step("pytest", ("-m", "pytest"), r"^=.* in [\d.]+s"),
+    "conformance": Step("pytest", ("-m", "pytest", "-q", "-p", "tests.conformance.summary"), r"^\d+ cases: "),
     "unit": Step("pytest tests/unit", ("-m", "pytest", "tests/unit"), r"^=.* in [\d.]+s"),
 }
 ALL = ("lint", "format", "types", "layers", "tests")

@@ -1,6 +1,7 @@
 """Keeps pykka actors running: mailboxes, lifecycles, monitors and supervisors."""
 
 from supervisors.backoff import Backoff
+from supervisors.calls import call, cast
 from supervisors.children import ChildInfo, Counts, State
 from supervisors.circuit import CircuitBreaker, CircuitState
 from supervisors.clock import Clock, system_clock
@@ -46,8 +47,11 @@ from supervisors.events import (
     ZombieExited,
     subscribe,
 )
+from supervisors.handles import Handle, Via
 from supervisors.inspection import Node, format_tree, tree, zombies
-from supervisors.links import Down, ExitSignal, MonitorRef, demonitor, monitor
+from supervisors.killing import kill
+from supervisors.links import Down, ExitSignal, MonitorRef, demonitor, link, monitor, send_exit, unlink
+from supervisors.listeners import Registered, Unregistered
 from supervisors.partition import PartitionSupervisor, PartitionSupervisorRef, PartitionVia
 from supervisors.reasons import (
     Crash,
@@ -61,7 +65,7 @@ from supervisors.reasons import (
     Unknown,
 )
 from supervisors.refs import DynamicSupervisorRef, SupervisorRef
-from supervisors.registry import Handle, Registry, Via, names, whereis
+from supervisors.registry import Registry, names, whereis
 from supervisors.runtime import (
     Dispatcher,
     Incarnation,
@@ -69,6 +73,7 @@ from supervisors.runtime import (
     PooledFuture,
     Zombie,
     ask_callback,
+    callers,
     current,
     fence,
     managed_blocking,
@@ -90,7 +95,7 @@ from supervisors.spec import (
     child_spec,
 )
 from supervisors.supervisor import Supervisor, backoff_reset
-from supervisors.task_actor import MISSING, Failed, Ok, callers
+from supervisors.task_actor import MISSING, Failed, Ok
 from supervisors.task_result import Task, poll_all, result_all
 from supervisors.tasks import TaskSupervisor, TaskSupervisorRef
 
@@ -151,6 +156,7 @@ __all__ = [
     "PartitionVia",
     "PooledActor",
     "PooledFuture",
+    "Registered",
     "Registry",
     "RestartIntensityExceeded",
     "RestartScheduled",
@@ -175,18 +181,23 @@ __all__ = [
     "TimedOut",
     "TooManyZombies",
     "Unknown",
+    "Unregistered",
     "Via",
     "WouldDeadlock",
     "Zombie",
     "ZombieExited",
     "ask_callback",
     "backoff_reset",
+    "call",
     "callers",
+    "cast",
     "child_spec",
     "current",
     "demonitor",
     "fence",
     "format_tree",
+    "kill",
+    "link",
     "managed_blocking",
     "monitor",
     "names",
@@ -196,6 +207,7 @@ __all__ = [
     "request_stop",
     "result_all",
     "run",
+    "send_exit",
     "sleep",
     "start_actor",
     "stop_requested",
@@ -203,6 +215,7 @@ __all__ = [
     "subscribe",
     "system_clock",
     "tree",
+    "unlink",
     "whereis",
     "zombies",
 ]

@@ -21,10 +21,11 @@ from supervisors.errors import (
     NoProcError,
     StartFailed,
 )
-from supervisors.options import Options
+from supervisors.handles import Handle, Via
+from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import Crash, ExitReason, Killed, Shutdown
 from supervisors.refs import BaseSupervisorRef, Call
-from supervisors.registry import Handle, whereis
+from supervisors.registry import names, whereis
 from supervisors.runtime import (
     DEFER_START,
     Ignored,
@@ -47,11 +48,12 @@ from supervisors.stopping import EXPIRED_GRACE, LEVEL_GRACE
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from supervisors.backoff import RandomSource
+    from supervisors.backoff import Backoff, RandomSource
     from supervisors.children import Record, Run
     from supervisors.clock import Clock
     from supervisors.operations import DynamicCore, StaticCore
     from supervisors.runtime import Outcome
+    from supervisors.spec import AutoShutdown, OnExceeded, Strategy
 
 C = TypeVar("C", bound="StaticCore | DynamicCore")
 
@@ -114,8 +116,10 @@ class ActorPort:
         self.post(self.ref.core.child_exited, record, run, reason)
 
     def request_stop(self, run: Run, reason: ExitReason, *, drain: bool, deadline: float) -> None:
+        assert isinstance(run, Incarnation)
         if isinstance(run.ref, BaseSupervisorRef):
             run.ref.tighten(deadline)
+        self.ref.unblock(run)
         request_stop(run.ref, reason, drain=drain)
 
     def abandon(self, run: Run) -> Zombie | None:
@@ -164,9 +168,19 @@ class BaseSupervisor(PooledActor, Generic[C]):
     No user code runs in its handlers except constructors of children, `children()` and `on_exit` callbacks.
     """
 
+    # The flags, see `Options`: a subclass may set them.
+    strategy: Strategy | str = Options.strategy
+    max_restarts: int = Options.max_restarts
+    max_seconds: float = Options.max_seconds
+    auto_shutdown: AutoShutdown | str = Options.auto_shutdown
+    on_exceeded: OnExceeded = Options.on_exceeded
+    park_time: float = Options.park_time
+    max_zombies: int = Options.max_zombies
+    backoff: Backoff | None = Options.backoff
+
     dispatcher = "supervisors"
     child_type: ClassVar[str] = "supervisor"
-    flags: ClassVar[tuple[str, ...]] = ()
+    flags: ClassVar[tuple[str, ...]] = SHARED_FLAGS
     ref_class: ClassVar[type[BaseSupervisorRef[Any]]]
     core_class: ClassVar[type[Any]]
 
@@ -183,6 +197,7 @@ class BaseSupervisor(PooledActor, Generic[C]):
         self._port = ActorPort(self._supervisor_ref, clock)
         source = random or _random.Random()  # noqa: S311 # jitter, not a secret
         self._core: C = self.core_class(options, self._port, source)
+        self._core.table.name_rests = name_rests
         self._supervisor_ref.attach(self._core)
 
     @property
@@ -284,6 +299,12 @@ class BaseSupervisor(PooledActor, Generic[C]):
             if self._core.stopping:
                 raise
             self._core.stop(Crash.of(error))
+
+
+def name_rests(name: Hashable, rests: bool) -> None:  # noqa: FBT001 # what a table calls
+    """Tell who looks for a parked child by its name that it is not on its way."""
+    via = name if isinstance(name, Via) else names.via(name)
+    via.note_parked(parked=rests)
 
 
 def label(child_id: Hashable) -> str:

@@ -7,6 +7,7 @@ thread read a consistent snapshot and never wait for an operation in progress.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,6 +41,10 @@ class Run(Protocol):
     """One incarnation, as far as the state machine cares."""
 
     @property
+    def id(self) -> Hashable:
+        """Of the child."""
+
+    @property
     def ref(self) -> pykka.ActorRef[Any]:
         """Of the actor."""
 
@@ -47,9 +52,16 @@ class Run(Protocol):
     def cleanup_error(self) -> BaseException | None:
         """What `on_stop` or `on_failure` raised."""
 
+    def is_current(self) -> bool:
+        """False once it has ended or was abandoned."""
+
 
 class Reply(Protocol):
     """Where the result of an operation goes, exactly once."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for it: an operation that was refused meanwhile is not carried out."""
 
     def ok(self, value: object) -> None:
         """Hand over the result."""
@@ -76,6 +88,7 @@ class ChildInfo:
     started_at: float | None
     last_exit: ExitReason | None
     next_attempt_at: float | None
+    held_by_zombie: bool  # the next start waits until the thread of an abandoned incarnation has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +107,12 @@ class Counts:
 class Stop:
     """One stop in progress of one run."""
 
-    __slots__ = ("brutal", "cause", "expires", "thens", "timer")
+    __slots__ = ("brutal", "cause", "expires", "thens", "timer", "wanted")
 
-    def __init__(self, expires: float, cause: StartFailed | None = None) -> None:
+    def __init__(self, expires: float, cause: StartFailed | None = None, *, wanted: bool = True) -> None:
+        self.wanted = (
+            wanted  # by the supervisor, or who asks it; else the child was killed, and may come back
+        )
         self.expires = expires  # when the brutal step is due, in seconds of the clock
         self.cause = cause  # why the supervisor itself ends a start
         self.brutal = False
@@ -118,6 +134,7 @@ class Record:
         "mode",
         "next_attempt_at",
         "parks",
+        "position",
         "ref",
         "restarts",
         "run",
@@ -130,9 +147,10 @@ class Record:
         "up_at",
     )
 
-    def __init__(self, key: Hashable, spec: ChildSpec, mode: StartMode) -> None:
-        self.key = key
+    def __init__(self, spec: ChildSpec, mode: StartMode) -> None:
         self.id = spec.id
+        self.key: Hashable = None  # given by the table, with the position in start order
+        self.position = -1
         self.spec = spec
         self.mode: StartMode = mode  # why the current or last start was made
         self.state = State.STARTING
@@ -167,6 +185,7 @@ class ChildTable:
     def __init__(self, *, by_ref: bool) -> None:
         self.lock = threading.RLock()
         self._by_ref = by_ref
+        self._positions = itertools.count()
         self._records: dict[Hashable, Record] = {}
         self._refs: dict[
             str, Record
@@ -175,6 +194,9 @@ class ChildTable:
         self._supervisors = 0
         self.zombies: dict[object, Record] = {}
         self._when_up: dict[Hashable, list[Callable[[], object]]] = {}
+        self.name_rests: Callable[[Hashable, bool], object] = lambda _name, _rests: (
+            None
+        )  # told of parked names
 
     def __len__(self) -> int:
         return len(self._records)
@@ -193,6 +215,13 @@ class ChildTable:
         """Find a child by both of its addresses; a start in progress has no ref yet under a dynamic supervisor."""
         return self.by_ref(ref) if self._by_ref else self.get(child_id)
 
+    def record_of_run(self, run: Run) -> Record | None:
+        """Find the child whose current run this is."""
+        record = self.record_of(run.id, run.ref)
+        if record is None and self._by_ref:  # its ref is entered when it is up
+            record = next((one for one in self.records() if one.run is run), None)
+        return record if record is not None and record.run is run else None
+
     def records(self) -> list[Record]:
         """List the records in start order."""
         with self.lock:
@@ -205,7 +234,10 @@ class ChildTable:
         return [record for record in self.records() if record.spec.type == "supervisor"]
 
     def add(self, record: Record) -> None:
+        """Append a record; its place in start order never changes."""
         with self.lock:
+            record.position = next(self._positions)
+            record.key = record.position if self._by_ref else record.id
             self._records[record.key] = record
             self._states[record.state] += 1
             self._supervisors += record.spec.type == "supervisor"
@@ -216,14 +248,20 @@ class ChildTable:
             self._states[record.state] -= 1
             self._supervisors -= record.spec.type == "supervisor"
             self._forget_ref(record)
+        self._left(record, record.state)
+        self._wake(record)
 
     def clear(self) -> None:
         """Let go of all records: the supervisor has ended."""
         with self.lock:
+            records = self.records()
             self._records.clear()
             self._refs.clear()
             self._states = dict.fromkeys(State, 0)
             self._supervisors = 0
+        for record in records:
+            self._left(record, record.state)
+            self._wake(record)
 
     def contains(self, record: Record) -> bool:
         return self._records.get(record.key) is record
@@ -231,10 +269,22 @@ class ChildTable:
     def move(self, record: Record, state: State, next_attempt_at: float | None = None) -> None:
         """Change the state of a record."""
         with self.lock:
-            self._states[record.state] -= 1
+            before = record.state
+            self._states[before] -= 1
             self._states[state] += 1
             record.state = state
             record.next_attempt_at = next_attempt_at
+        if before is not state:
+            self._left(record, before)
+        if state is State.PARKED and record.spec.name is not None:
+            self.name_rests(record.spec.name, True)
+        if state in {State.STOPPED, State.PARKED}:
+            self._wake(record)
+
+    def _left(self, record: Record, state: State) -> None:
+        """Take note that a record is not in `state` any more."""
+        if state is State.PARKED and record.spec.name is not None:
+            self.name_rests(record.spec.name, False)
 
     def up(self, record: Record, run: Run, now: float) -> None:
         """Enter that `run` is up: a new generation."""
@@ -247,12 +297,18 @@ class ChildTable:
             record.restarts += record.mode == "restart"
             record.up_at = now
             self.move(record, State.RUNNING)
-            waiting = self._when_up.pop(record.key, ())
-        for function in waiting:
-            function()
+        self._wake(record)
+
+    def _wake(self, record: Record) -> None:
+        """Tell those who wait for a child."""
+        if self._when_up:
+            with self.lock:
+                waiting = self._when_up.pop(record.key, ())
+            for function in waiting:
+                function()
 
     def when_up(self, key: Hashable, function: Callable[[], object]) -> Callable[[], None]:
-        """Call `function` once, when that child is up next; returns what ends that."""
+        """Call `function` once, when that child is up next, or will not come by itself; returns what ends that."""
         with self.lock:
             self._when_up.setdefault(key, []).append(function)
 
@@ -293,6 +349,7 @@ class ChildTable:
                 started_at=record.up_at,
                 last_exit=record.last_exit,
                 next_attempt_at=record.next_attempt_at,
+                held_by_zombie=record.held,
             )
 
     def infos(self) -> list[ChildInfo]:

@@ -62,6 +62,7 @@ class SystemClock:
         self._thread: threading.Thread | None = None
         self._released = False
         self._cancelled = 0
+        self._looks_at = 0.0  # when the thread looks at the heap by itself, at the latest
 
     def now(self) -> float:
         return time.monotonic()
@@ -73,7 +74,7 @@ class SystemClock:
             heapq.heappush(self._heap, item)
             if self._thread is None:
                 self._start_thread()
-            elif self._heap[0] is item:
+            elif item[0] < self._looks_at:
                 self._condition.notify()
         return entry
 
@@ -113,6 +114,7 @@ class SystemClock:
         """Forget the parent's thread and timers; called in a forked child."""
         self._heap.clear()
         self._cancelled = 0
+        self._looks_at = 0.0
         self._condition = threading.Condition()
         self._thread = None
 
@@ -132,7 +134,7 @@ class SystemClock:
                     heapq.heappop(self._heap)
                     self._cancelled -= 1
                 if not self._heap:
-                    if self._released or (not self._condition.wait(self._linger) and not self._heap):
+                    if self._released or (not self._wait(self._linger) and not self._heap):
                         self._thread = None
                         return None
                     continue
@@ -144,7 +146,13 @@ class SystemClock:
                         return function
                     self._cancelled -= 1
                     continue
-                self._condition.wait(wait)
+                self._wait(wait)
+
+    def _wait(self, seconds: float) -> bool:
+        self._looks_at = time.monotonic() + seconds
+        told = self._condition.wait(seconds)
+        self._looks_at = 0.0  # it looks now
+        return told
 
 
 system_clock = SystemClock()

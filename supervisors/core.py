@@ -27,7 +27,7 @@ from supervisors.errors import (
 from supervisors.events import bus
 from supervisors.reasons import Crash, Exit, ExitReason, Killed, Normal, Shutdown
 from supervisors.restarting import Restarter, log_crash
-from supervisors.spec import RestartType
+from supervisors.spec import AutoShutdown, RestartType, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -43,20 +43,27 @@ INTERRUPTED = "interrupt"  # detail of the Shutdown of a child in which Keyboard
 class Core(Restarter):
     """The whole state machine, as far as static and dynamic supervisors share it."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether children are being ended or started together."""
+        return False
+
+    def is_coming(self, record: Record) -> bool:
+        """Whether a child that does not run will, without anybody's doing: a caller may wait for it."""
+        return record.state not in {State.STOPPED, State.PARKED, State.STOPPING}
+
     # Starting
 
-    def start_child_record(
-        self, key: Hashable, spec: ChildSpec, mode: StartMode, reply: Reply | None
-    ) -> Record:
+    def start_child_record(self, spec: ChildSpec, mode: StartMode, reply: Reply | None) -> Record:
         """Make a record and start its first run; `reply` gets the ref, None (IGNORE) or an error."""
-        record = Record(key, spec, mode)
+        record = Record(spec, mode)
         if reply is not None:
             record.starters = [reply]
         self.table.add(record)
         self.launch(record)
         return record
 
-    def _start_again(self, record: Record, reply: Reply) -> None:
+    def start_again(self, record: Record, reply: Reply) -> None:
         """Start a stopped or parked child because somebody asked for it: nothing is counted."""
         record.cancel_timer()
         record.mode = "manual"
@@ -110,6 +117,8 @@ class Core(Restarter):
         self.table.up(record, run, self.port.clock.now())
         if record.spec.restart is RestartType.TEMPORARY:
             record.spec = record.spec.without_arguments()
+        if structlog.is_configured():  # otherwise everything is printed, and nobody has asked for this
+            log.debug("child_started", path=self.path, id=record.id, generation=record.generation)
         if bus.active:
             self.emit(
                 events.ChildStarted(path=self.path, id=record.id, generation=record.generation, ref=run.ref)
@@ -182,12 +191,16 @@ class Core(Restarter):
         elif record.state is State.RESTARTING:
             reply.fail(Restarting(f"child {record.id!r} is being restarted already"))
         else:
-            self._start_again(record, reply)
+            self.start_again(record, reply)
 
     def check(self, spec: ChildSpec) -> None:
         """Refuse, in the caller's thread, a spec that does not go with the supervisor's flags."""
-        if spec.significant:
+        if spec.significant and self.options.auto_shutdown is AutoShutdown.NEVER:
             raise InvalidChildSpec("significant", True, "needs a supervisor with auto_shutdown")
+        if spec.on_exceeded == "park" and self.options.strategy is not Strategy.ONE_FOR_ONE:
+            raise InvalidChildSpec(
+                "on_exceeded", "park", f"its siblings depend on it: {self.options.strategy}"
+            )
 
     def arguments(self, record: Record) -> tuple[Any, ...]:
         """Positional arguments of a start."""
@@ -223,14 +236,26 @@ class Core(Restarter):
             self.emit(
                 events.ChildExited(path=self.path, id=record.id, generation=record.generation, reason=reason)
             )
-        if stop is not None or self.stopping:
-            if stop is not None:
-                self.report_shutdown_error(record, reason)
-            self.stopped_for_good(record, reason)
-            self._finish_stop(record, stop, reason)
-        else:
+        wanted = stop is not None and stop.wanted
+        bystander = self.is_bystander(record) and not is_interrupt(reason)
+        if not wanted and not self.stopping and not bystander:
             self._decide(record, reason, uptime)
             self.flush(record)
+            return
+        if wanted or bystander:
+            self.report_shutdown_error(record, reason)
+        self.ended_on_request(record, reason, uptime)
+        self._finish_stop(record, stop, reason)
+
+    def is_bystander(self, record: Record) -> bool:
+        """Whether `record` would be ended anyway, because of the restart of another: its own end then decides nothing."""
+        del record
+        return False
+
+    def ended_on_request(self, record: Record, reason: ExitReason, uptime: float | None) -> None:
+        """A run has ended that had to; `uptime` is None when it was not up yet."""
+        del uptime
+        self.stopped_for_good(record, reason)
 
     def _start_ended(self, record: Record, stop: Stop | None, reason: ExitReason) -> None:
         """A run was ended by its supervisor before it was up."""
@@ -241,7 +266,7 @@ class Core(Restarter):
         if record.mode in {"initial", "new"}:
             self.settle(record, keep=False)
         else:
-            self.stopped_for_good(record, reason)
+            self.ended_on_request(record, reason, None)
         self._finish_stop(record, stop, reason)
 
     def _finish_stop(self, record: Record, stop: Stop | None, reason: ExitReason) -> None:
@@ -255,7 +280,7 @@ class Core(Restarter):
         restart = record.spec.restart
         if not reason.ok:
             log_crash(record, self.path, reason)
-        if isinstance(reason, Shutdown) and reason.detail == INTERRUPTED:
+        if is_interrupt(reason):
             self.stopped_for_good(record, reason)
             self.port.interrupt()
         elif self.too_many_zombies(record):
@@ -269,6 +294,19 @@ class Core(Restarter):
             self.stopped_for_good(record, reason)
             if isinstance(reason, Shutdown) and isinstance(reason.detail, RestartIntensityExceeded):
                 log.warning("supervisor_not_restarted", path=self.path, id=record.id, reason=repr(reason))
+            if record.spec.significant:
+                self.significant_ended()
+
+    def significant_ended(self) -> None:
+        """A significant child has ended by itself and stays so: end the supervisor too if that is what is wanted."""
+        mode = self.options.auto_shutdown
+        left = (
+            one for one in self.table.records() if one.spec.significant and one.state is not State.STOPPED
+        )
+        if mode is AutoShutdown.ANY_SIGNIFICANT or (
+            mode is AutoShutdown.ALL_SIGNIFICANT and next(left, None) is None
+        ):
+            self.stop(Shutdown())
 
     # For the two kinds of supervisor
 
@@ -279,6 +317,11 @@ class Core(Restarter):
     def before_stop(self) -> None:
         for record in self.table.records():
             self.flush(record)
+
+
+def is_interrupt(reason: ExitReason) -> bool:
+    """Whether it was KeyboardInterrupt that ended a child."""
+    return isinstance(reason, Shutdown) and reason.detail == INTERRUPTED
 
 
 def reason_of(error: BaseException) -> ExitReason:

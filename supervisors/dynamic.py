@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from supervisors.base import BaseSupervisor
 from supervisors.operations import DynamicCore
+from supervisors.options import SHARED_FLAGS, Options
 from supervisors.refs import DynamicSupervisorRef
-from supervisors.spec import INFINITY, AutoShutdown, ChildSpec, Strategy
+from supervisors.spec import ChildSpec
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from supervisors.backoff import Backoff
     from supervisors.refs import BaseSupervisorRef
-    from supervisors.spec import OnExceeded
 
 
 class DynamicSupervisor(BaseSupervisor[DynamicCore]):
@@ -23,29 +22,10 @@ class DynamicSupervisor(BaseSupervisor[DynamicCore]):
     The flags are those of `Options`. When it is restarted itself, its children are gone.
     """
 
-    strategy: Strategy | str = Strategy.ONE_FOR_ONE
-    max_children: float = INFINITY
-    extra_args: tuple[Any, ...] = ()
-    max_restarts: int = 3
-    max_seconds: float = 5.0
-    auto_shutdown: AutoShutdown | str = AutoShutdown.NEVER
-    on_exceeded: OnExceeded = "escalate"
-    park_time: float = 60.0
-    max_zombies: int = 8
-    backoff: Backoff | None = None
+    max_children: float = Options.max_children
+    extra_args: tuple[Any, ...] = Options.extra_args
 
-    flags: ClassVar[tuple[str, ...]] = (
-        "strategy",
-        "max_children",
-        "extra_args",
-        "max_restarts",
-        "max_seconds",
-        "auto_shutdown",
-        "on_exceeded",
-        "park_time",
-        "max_zombies",
-        "backoff",
-    )
+    flags: ClassVar[tuple[str, ...]] = (*SHARED_FLAGS, "max_children", "extra_args")
     ref_class: ClassVar[type[BaseSupervisorRef[Any]]] = DynamicSupervisorRef
     core_class: ClassVar[type[Any]] = DynamicCore
 

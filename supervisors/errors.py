@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
+from supervisors.reasons import ExitReason, NoProc
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
-
-    from supervisors.reasons import ExitReason
 
 
 class SupervisorError(Exception):
@@ -107,15 +107,20 @@ class AlreadyRegistered(SupervisorError):
 
 
 class NoProcError(SupervisorError, pykka.ActorDeadError):
-    """The target is not alive, or nobody has that name."""
+    """The target is not alive, or nobody has that name; `reason` says so, and whether its supervisor lets it rest."""
+
+    reason: ExitReason
+
+    def __init__(self, message: str = "", reason: ExitReason = NoProc()) -> None:  # noqa: B008 # frozen
+        super().__init__(message)
+        self.reason = reason
 
 
 class CalleeExited(NoProcError):
     """The target ended with `reason` before it answered."""
 
     def __init__(self, reason: ExitReason) -> None:
-        super().__init__(f"the actor ended before it answered: {_show(reason)}")
-        self.reason = reason
+        super().__init__(f"the actor ended before it answered: {_show(reason)}", reason)
 
 
 class CallTimeout(SupervisorError, pykka.Timeout, TimeoutError):

@@ -5,6 +5,7 @@ Everything is read from the supervisors' snapshots, so it works while they start
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,14 @@ from supervisors.children import ChildInfo, Record, State
 from supervisors.operations import DynamicCore
 from supervisors.reasons import Crash, ExitReason
 from supervisors.refs import BaseSupervisorRef
+from supervisors.runtime import incarnation_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     import pykka
 
-    from supervisors.runtime import Zombie
+    from supervisors.runtime import Incarnation, Zombie
     from supervisors.spec import ChildType
 
 SHOWN_CHILDREN = 20  # of one dynamic supervisor, in the text form
@@ -28,7 +30,11 @@ SHOWN_CHILDREN = 20  # of one dynamic supervisor, in the text form
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One child, and what is below it."""
+    """One child, and what is below it.
+
+    zombies: Threads of its ended incarnations that still run; of a supervisor: those of its children.
+    held_by_zombie: Its next start waits for such a thread to end.
+    """
 
     id: Hashable
     path: tuple[str, ...]
@@ -40,6 +46,7 @@ class Node:
     last_exit: ExitReason | None
     flags: str  # of a supervisor: "one_for_one 0/3", "dynamic 41/1000"; else empty
     zombies: int
+    held_by_zombie: bool
     children: tuple[Node, ...]
 
 
@@ -59,6 +66,7 @@ def tree(root: BaseSupervisorRef[Any] | None = None) -> Node:
         last_exit=None,
         flags="",
         zombies=sum(node.zombies for node in nodes),
+        held_by_zombie=False,
         children=nodes,
     )
 
@@ -67,24 +75,34 @@ def _supervisor_node(ref: BaseSupervisorRef[Any], info: ChildInfo | None) -> Nod
     core = ref.core
     with core.table.lock:
         pairs = [(record, core.table.info(record)) for record in core.table.records()]
-        zombies = len(core.table.zombies)
-    children = tuple(_child_node(core.path, record, child) for record, child in pairs)
+        stuck = Counter(core.table.zombies.values())
+    children = tuple(_child_node(core.path, record, child, stuck[record]) for record, child in pairs)
     return Node(
         id=core.path[-1] if info is None and core.path else info.id if info is not None else "",
         path=core.path,
-        state=State.RUNNING if info is None else info.state,
+        state=_root_state(ref) if info is None else info.state,
         ref=ref,
         type="supervisor",
         generation=0 if info is None else info.generation,
         restarts=0 if info is None else info.restarts,
         last_exit=None if info is None else info.last_exit,
         flags=_flags(ref, len(pairs)),
-        zombies=zombies,
+        zombies=stuck.total(),
+        held_by_zombie=info is not None and info.held_by_zombie,
         children=children,
     )
 
 
-def _child_node(path: tuple[str, ...], record: Record, info: ChildInfo) -> Node:
+def _root_state(ref: BaseSupervisorRef[Any]) -> State:
+    run = incarnation_of(ref)
+    if run is None or not run.is_current():
+        return State.STOPPED
+    if run.state == "starting":
+        return State.STARTING
+    return State.STOPPING if ref.core.stopping else State.RUNNING
+
+
+def _child_node(path: tuple[str, ...], record: Record, info: ChildInfo, stuck: int) -> Node:
     run = record.run
     ref = info.ref if run is None else run.ref
     if isinstance(ref, BaseSupervisorRef) and ref.core.path:
@@ -99,7 +117,8 @@ def _child_node(path: tuple[str, ...], record: Record, info: ChildInfo) -> Node:
         restarts=info.restarts,
         last_exit=info.last_exit,
         flags="",
-        zombies=0,
+        zombies=stuck,
+        held_by_zombie=info.held_by_zombie,
         children=(),
     )
 
@@ -135,15 +154,19 @@ def _lines(node: Node, first: str, rest: str) -> Iterator[str]:
 
 
 def _describe(node: Node) -> str:
-    zombies_text = f", {node.zombies} zombie{'s' if node.zombies > 1 else ''}" if node.zombies else ""
+    zombies_text = f"{node.zombies} zombie{'s' if node.zombies > 1 else ''}" if node.zombies else ""
     text = label(node.id)
     if node.flags:
-        text += f" [{node.flags}{zombies_text}]"
+        text += f" [{node.flags}{', ' if zombies_text else ''}{zombies_text}]"
     if not node.flags or node.state is not State.RUNNING:
         text += f"  {node.state}"
     if node.generation > 0:
         text += f" gen {node.generation}"
     facts = []
+    if node.held_by_zombie:
+        facts.append("held by zombie")
+    if zombies_text and not node.flags:
+        facts.append(zombies_text)
     if node.restarts:
         facts.append(f"{node.restarts} restart{'s' if node.restarts > 1 else ''}")
     if node.last_exit is not None:
@@ -157,8 +180,12 @@ def _short(reason: ExitReason) -> str:
 
 def zombies(root: BaseSupervisorRef[Any] | None = None) -> list[Zombie]:
     """List the threads of abandoned incarnations that still run, of the whole process or below `root`."""
-    found = runtime.zombies()
-    if root is None:
-        return found
-    prefix = root.core.path
-    return [zombie for zombie in found if zombie.path[: len(prefix)] == prefix]
+    return [zombie for zombie in runtime.zombies() if root is None or _is_below(zombie.incarnation, root)]
+
+
+def _is_below(run: Incarnation | None, root: BaseSupervisorRef[Any]) -> bool:
+    while run is not None and run.supervisor is not None:
+        if run.supervisor is root:
+            return True
+        run = incarnation_of(run.supervisor)
+    return False

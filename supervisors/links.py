@@ -1,8 +1,10 @@
-"""Monitors: be told, once, when an actor ends, and why.
+"""Monitors and links: be told when an actor ends, and why, or end with it.
 
-One-way and stackable: each `monitor()` is its own reference and brings exactly one `Down`. When it arrives the target's
-names are free and its inbox is closed. Only actors started through this package can be watched; pykka keeps no reason
-for others, and says they are dead while they still clean up.
+Monitors are one-way and stackable: each `monitor()` is its own reference and brings exactly one `Down`. Links go both ways, at
+most one between two actors: who is left is asked to stop, or told by an `ExitSignal` if its class has `trap_exit = True`. When
+either arrives the names of the one that ended are free and its inbox is closed. All this is for actors started through this
+package; pykka keeps no reason for others, and says they are dead while they still clean up. Source: Erlang's processes; unlike
+there nobody can be forced to end: what a link or `send_exit` brings is a request.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pykka
 
 from supervisors.errors import CallTimeout, Fenced
-from supervisors.reasons import ExitReason, NoProc
+from supervisors.reasons import ExitReason, NoProc, Normal, Shutdown, check_reason
 from supervisors.runtime import (
     Envelope,
     Incarnation,
@@ -25,7 +28,9 @@ from supervisors.runtime import (
     current,
     hooks,
     incarnation_of,
+    locks,
     report,
+    request_stop,
 )
 
 if TYPE_CHECKING:
@@ -48,9 +53,13 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class ExitSignal:
-    """What an actor with `trap_exit = True` is told when one it is linked to has ended."""
+    """What an actor with `trap_exit = True` is told when one it is linked to has ended, or somebody sent it an exit.
 
-    source: pykka.ActorRef[Any]
+    source: The ref of that actor, or what was given to `link()` when that named nobody; None for `send_exit()` by a thread
+        that belongs to no actor.
+    """
+
+    source: Any
     reason: ExitReason
 
 
@@ -128,16 +137,10 @@ def monitor(target: Any, *, notify: Notify | None = None) -> MonitorRef:
         TypeError: The target is alive but was not started through this package.
         Fenced: The calling incarnation was abandoned.
     """
-    found = _resolve(target)
-    watcher = current() if notify is None else None
-    mark = MonitorRef(target if found is None else found, notify, watcher)
-    watched = None if found is None else incarnation_of(found)
+    found, watched = find(target)
+    mark = MonitorRef(found, notify, current() if notify is None else None)
     if watched is not None:
         mark._watch(watched)  # noqa: SLF001 # the two are one
-    elif found is not None and found.is_alive():
-        raise TypeError(
-            f"{found} was not started by start_actor() or a supervisor, so nothing can be told of its end"
-        )
     else:
         mark._deliver(NoProc())  # noqa: SLF001 # the two are one
     return mark
@@ -156,6 +159,147 @@ def demonitor(ref: MonitorRef, *, flush: bool = True) -> None:
     ref._lock.acquire(blocking=False)  # noqa: SLF001 # no delivery from now on
     if flush:
         ref.withdrawn = True
+
+
+def link(target: Any, other: Any = None) -> None:
+    """Link two actors: when one ends with another reason than `Normal`, the other is asked to stop with the same reason.
+
+    An actor with `trap_exit = True` gets an `ExitSignal` instead, for `Normal` too. Linking a pair again changes nothing, and
+    neither does linking an actor to itself. A target that is dead, or names nobody, is a link that ends at once, with `NoProc()`.
+
+    Args:
+        target: A ref, a Handle or Via, or a name of the default registry.
+        other: The same; None: the calling actor.
+
+    Raises:
+        TypeError: One of them is alive but was not started through this package.
+        ValueError: No `other`, and not called by an actor.
+        Fenced: The calling incarnation was abandoned.
+    """
+    (found, run), (other_found, other_run) = _pair("link", target, other)
+    if run is not None and other_run is not None and tie(run, other_run):
+        return
+    if run is not None:
+        signal(run, other_found, NoProc())
+    if other_run is not None:
+        signal(other_run, found, NoProc())
+
+
+def unlink(target: Any, other: Any = None) -> None:
+    """End a link; harmless when there is none. No signal of it arrives afterwards; an `ExitSignal` that is queued already stays.
+
+    Args:
+        target: As for `link`.
+        other: As for `link`.
+
+    Raises:
+        TypeError, ValueError, Fenced: As for `link`.
+    """
+    (_, run), (_, other_run) = _pair("unlink", target, other)
+    if run is not None and other_run is not None:
+        untie(run, other_run)
+
+
+def send_exit(target: Any, reason: ExitReason = Shutdown()) -> bool:  # noqa: B008 # frozen
+    """Ask an actor to end with `reason`, after the message in progress; returns at once, False when it is not alive.
+
+    With `trap_exit = True` it gets an `ExitSignal` instead. Of the others `Normal` asks nobody but the caller itself.
+
+    Args:
+        target: A ref, a Handle or Via, or a name of the default registry.
+        reason: Its exit reason, unless it ends with another one before.
+
+    Raises:
+        TypeError: It is alive but was not started through this package, or `reason` is no ExitReason.
+    """
+    check_reason(reason)
+    _, run = find(target)
+    if run is None or not run.is_current():
+        return False
+    me = current()
+    if me is run and isinstance(reason, Normal) and not traps_exit(run):
+        return request_stop(run.ref, reason)
+    signal(run, None if me is None else me.ref, reason)
+    return True
+
+
+def tie(one: Incarnation, other: Incarnation) -> bool:
+    """Link two incarnations; False when one of them has ended."""
+    if one is other:
+        return True
+    with locks.life:
+        if not (one.is_current() and other.is_current()):
+            return False
+        one.add_watcher(("link", other), partial(_linked_ended, one, other))
+        other.add_watcher(("link", one), partial(_linked_ended, other, one))
+        return True
+
+
+def untie(one: Incarnation, other: Incarnation) -> None:
+    """End the link of two incarnations, if there is one."""
+    with locks.life:
+        one.remove_watcher(("link", other))
+        other.remove_watcher(("link", one))
+
+
+def _linked_ended(ended: Incarnation, other: Incarnation, reason: ExitReason) -> None:
+    if other.remove_watcher(("link", ended)):  # else it was unlinked just now
+        signal(other, ended.ref, reason)
+
+
+def signal(run: Incarnation, source: Any, reason: ExitReason) -> None:
+    """Let an actor feel the end of one it is linked to."""
+    if traps_exit(run):
+        run.inbox.put(Envelope(Notice(ExitSignal(source, reason), _STANDS)))
+    elif not isinstance(reason, Normal):
+        request_stop(run.ref, reason)
+
+
+def traps_exit(run: Incarnation) -> bool:
+    """Whether an actor wants to hear of what it is linked to instead of ending with it."""
+    return bool(getattr(run.actor_class, "trap_exit", False))
+
+
+class _Stands:
+    """The source of a notice that cannot be withdrawn."""
+
+    withdrawn = False
+
+
+_STANDS = _Stands()
+
+_Found = tuple[
+    Any, Incarnation | None
+]  # who is meant, and its run; what was given, and None, when that is nobody
+
+
+def _pair(what: str, target: Any, other: Any) -> tuple[_Found, _Found]:
+    """Find the two ends of a link."""
+    me = current()
+    if me is not None and not me.is_current():
+        raise Fenced(f"this incarnation was abandoned: it may not {what}")
+    if other is not None:
+        return find(target), find(other)
+    if me is None:
+        raise ValueError(f"{what}() outside of an actor needs two actors")
+    return find(target), (me.ref, me)
+
+
+def find(target: Any) -> _Found:
+    """Find who is meant.
+
+    Raises:
+        TypeError: It is alive, but nothing can be told of its end.
+    """
+    found = _resolve(target)
+    if found is None:
+        return target, None
+    run = incarnation_of(found)
+    if run is None and found.is_alive():
+        raise TypeError(
+            f"{found} was not started by start_actor() or a supervisor, so nothing can be told of its end"
+        )
+    return found, run
 
 
 def _resolve(target: Any) -> pykka.ActorRef[Any] | None:

@@ -6,7 +6,6 @@ and keeps nothing. Both run in the supervisor's handler and answer through a `Re
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,9 @@ from supervisors.errors import (
     Running,
     StartFailed,
 )
+from supervisors.groups import GroupCore
 from supervisors.reasons import Crash, Shutdown
+from supervisors.spec import AutoShutdown, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -35,16 +36,13 @@ if TYPE_CHECKING:
     from supervisors.stopping import Port
 
 
-class StaticCore(Core):
+class StaticCore(GroupCore):
     """Children with ids, started in order, stopped in reverse order."""
 
     def __init__(self, options: Options, port: Port, random: RandomSource) -> None:
         super().__init__(options, port, random, by_ref=False)
         self._initial: deque[ChildSpec] = deque()
-        self._is_up = False
-        self._waiting: list[
-            Callable[[], None]
-        ] = []  # operations asked for before all initial children are up
+        self._waiting: list[Callable[[], None]] = []  # what was asked for while it was not up, or busy
 
     def start_initial(self, specs: Iterable[ChildSpec]) -> None:
         """Start the initial children, each when the one before it is up; then the supervisor is up."""
@@ -56,11 +54,12 @@ class StaticCore(Core):
             return
         if self._initial:
             spec = self._initial.popleft()
-            self.start_child_record(spec.id, spec, "initial", None)
+            self.start_child_record(spec, "initial", None)
             return
-        self._is_up = True
+        self.is_up = True
         self.port.up()
-        self._release_waiting()
+        self.advance()
+        self.at_rest()
 
     def initial_settled(self, record: Record, error: Exception | None) -> None:
         if self.stopping:
@@ -73,17 +72,26 @@ class StaticCore(Core):
 
     def before_stop(self) -> None:
         super().before_stop()
-        self._release_waiting()
+        self.at_rest()
 
-    def _release_waiting(self) -> None:
+    def at_rest(self) -> None:
         waiting, self._waiting = self._waiting, []
         for operation in waiting:
             self.port.post(operation)
 
-    def _not_now(self, reply: Reply, operation: Callable[[], None]) -> bool:
+    def significant_ended(self) -> None:
+        if self.is_up:
+            super().significant_ended()
+        else:
+            self._waiting.append(self.significant_ended)
+
+    def _not_now(self, reply: Reply, operation: Callable[[], None], *, busy: bool) -> bool:
+        """Whether `operation` cannot be carried out now: it is refused, or will be repeated."""
+        if not reply.wanted:
+            return True
         if self.stopping:
             reply.fail(gone())
-        elif not self._is_up:
+        elif busy or not self.is_up:
             self._waiting.append(operation)
         else:
             return False
@@ -105,11 +113,11 @@ class StaticCore(Core):
         def again() -> None:
             self.start_child(reply, spec)
 
-        if self._not_now(reply, again):
+        if self._not_now(reply, again, busy=self.busy):
             return
         record = self.table.get(spec.id)
         if record is None:
-            self.start_child_record(spec.id, spec, "new", reply)
+            self.start_child_record(spec, "new", reply)
         elif record.state in {State.STARTING, State.STOPPING}:
             self.defer(record, again)
         elif record.state is State.RUNNING and record.ref is not None:
@@ -121,7 +129,11 @@ class StaticCore(Core):
 
     def terminate_child(self, reply: Reply, child_id: Hashable, timeout: float) -> None:
         """End a child; its record is kept `stopped`."""
-        if not self._not_now(reply, lambda: self.terminate_child(reply, child_id, timeout)):
+
+        def again() -> None:
+            self.terminate_child(reply, child_id, timeout)
+
+        if not self._not_now(reply, again, busy=False):
             self._answer(reply, child_id, lambda record: self.terminate(record, reply, timeout))
 
     def restart_child(self, reply: Reply, child_id: Hashable) -> None:
@@ -133,7 +145,7 @@ class StaticCore(Core):
         def act(record: Record) -> None:
             self.restart_record(record, reply, again)
 
-        if not self._not_now(reply, again):
+        if not self._not_now(reply, again, busy=self.busy):
             self._answer(reply, child_id, act)
 
     def delete_child(self, reply: Reply, child_id: Hashable) -> None:
@@ -153,7 +165,7 @@ class StaticCore(Core):
             else:
                 reply.fail(Restarting(f"child {child_id!r} is {record.state}: terminate_child() it first"))
 
-        if not self._not_now(reply, again):
+        if not self._not_now(reply, again, busy=self.busy):
             self._answer(reply, child_id, act)
 
     def _answer(self, reply: Reply, child_id: Hashable, act: Callable[[Record], None]) -> None:
@@ -173,7 +185,8 @@ class DynamicCore(Core):
 
     def __init__(self, options: Options, port: Port, random: RandomSource) -> None:
         super().__init__(options, port, random, by_ref=True)
-        self._numbers = itertools.count()
+        options.only("strategy", Strategy.ONE_FOR_ONE)
+        options.only("auto_shutdown", AutoShutdown.NEVER)
 
     def initial_settled(self, record: Record, error: Exception | None) -> None:
         """There are no initial children."""
@@ -195,7 +208,7 @@ class DynamicCore(Core):
         elif len(self.table) >= self.options.max_children:
             reply.fail(MaxChildren(f"max_children={self.options.max_children} is reached"))
         else:
-            self.start_child_record(next(self._numbers), spec, "new", reply)
+            self.start_child_record(spec, "new", reply)
 
     def terminate_child(self, reply: Reply, ref: pykka.ActorRef[Any], timeout: float) -> None:
         """End a child and forget it."""

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import pykka
 
 from supervisors.base import BaseSupervisor
-from supervisors.children import State
 from supervisors.errors import InvalidOption, NoProcError, Restarting, Running
+from supervisors.handles import Handle, nobody_comes
 from supervisors.operations import StaticCore
 from supervisors.refs import BaseSupervisorRef
-from supervisors.registry import Handle, names
+from supervisors.registry import names
 from supervisors.runtime import PooledFuture
-from supervisors.spec import AutoShutdown, ChildSpec, RestartType, Strategy, child_spec
+from supervisors.spec import AutoShutdown, ChildSpec, RestartType, child_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from supervisors.backoff import Backoff, RandomSource
-    from supervisors.children import Reply
+    from supervisors.backoff import RandomSource
+    from supervisors.children import Record, Reply
+    from supervisors.handles import Change
     from supervisors.options import Options
     from supervisors.runtime import Incarnation
-    from supervisors.spec import OnExceeded
     from supervisors.stopping import Port
 
 AnyRef = pykka.ActorRef[Any]
@@ -39,6 +39,7 @@ class _Step:
     """The answer to one step of a resize."""
 
     __slots__ = ("_then",)
+    wanted = True
 
     def __init__(self, then: Callable[[BaseException | None], None]) -> None:
         self._then = then
@@ -55,10 +56,14 @@ class PartitionCore(StaticCore):
 
     def __init__(self, options: Options, port: Port, random: RandomSource) -> None:
         super().__init__(options, port, random)
+        options.only("auto_shutdown", AutoShutdown.NEVER)
         self.most = 0
         self.current = 0  # read by any thread
         self._queue: deque[tuple[Reply, int]] = deque()
         self._resizing = False
+
+    def revives(self, record: Record) -> bool:
+        return cast("int", record.id) < self.current
 
     def resize(self, reply: Reply, count: int) -> None:
         """Let the first `count` children serve; `reply` gets how many did before. One resize after the other."""
@@ -152,7 +157,7 @@ class PartitionSupervisorRef(BaseSupervisorRef["PartitionCore"]):
         most, wanted = self.core.most, cast("object", count)
         if not isinstance(wanted, int) or isinstance(wanted, bool) or not 0 <= wanted <= most:
             raise InvalidOption("count", count, f"must be an int from 0 to {most}")
-        self._check_deadlock(everything=True)
+        self.check_deadlock(everything=True)
         before: int = self._submit(self.core.resize, count, block=True)
         return before
 
@@ -175,25 +180,6 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
     The child may be anything: a worker, or a `DynamicSupervisor` to have several start children side by side.
     """
 
-    strategy: Strategy | str = Strategy.ONE_FOR_ONE
-    max_restarts: int = 3
-    max_seconds: float = 5.0
-    auto_shutdown: AutoShutdown | str = AutoShutdown.NEVER
-    on_exceeded: OnExceeded = "escalate"
-    park_time: float = 60.0
-    max_zombies: int = 8
-    backoff: Backoff | None = None
-
-    flags: ClassVar[tuple[str, ...]] = (
-        "strategy",
-        "max_restarts",
-        "max_seconds",
-        "auto_shutdown",
-        "on_exceeded",
-        "park_time",
-        "max_zombies",
-        "backoff",
-    )
     ref_class: ClassVar[type[BaseSupervisorRef[Any]]] = PartitionSupervisorRef
     core_class: ClassVar[type[Any]] = PartitionCore
 
@@ -206,9 +192,6 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        chosen = self._core.options.auto_shutdown
-        if chosen is not AutoShutdown.NEVER:
-            raise InvalidOption("auto_shutdown", chosen, "partitions are not significant")
         self._specs = _partition(child_spec, partitions, with_arguments)
         self._core.most = self._core.current = len(self._specs)
         for spec in self._specs:
@@ -268,10 +251,10 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
             except NoProcError:
                 return None
 
-        def when_changed() -> tuple[PooledFuture[None], Callable[[], None]]:
+        def when_changed() -> Change:
             found = find()
             if found is None and not isinstance(supervisor, (Handle, pykka.ActorRef)):
-                return names.when_registered(supervisor)
+                return names.registrations.when_registered(supervisor)
             return _when_up(found, key)
 
         return PartitionVia(resolve, label=(supervisor, key), wait=wait, when_changed=when_changed)
@@ -283,9 +266,7 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
         return result
 
 
-def _when_up(
-    supervisor: PartitionSupervisorRef | None, key: Hashable
-) -> tuple[PooledFuture[None], Callable[[], None]]:
+def _when_up(supervisor: PartitionSupervisorRef | None, key: Hashable) -> Change:
     """Return a future that is set when the partition of `key` is up next, and what gives that up."""
     future: PooledFuture[None] = PooledFuture()
     try:
@@ -296,11 +277,10 @@ def _when_up(
         table = supervisor.core.table
         undo = table.when_up(number, lambda: future.set(None))
         record = table.get(number)
-        if record is None or record.state not in {State.STOPPED, State.PARKED}:
+        if record is None or supervisor.core.is_coming(record):
             return future, undo
         undo()
-    future.set_exception((pykka.Timeout, pykka.Timeout("not on its way"), None))
-    return future, lambda: None
+    return nobody_comes()
 
 
 def _check_given(args: tuple[Any, ...], kwargs: dict[str, Any], name: Hashable | None) -> None:

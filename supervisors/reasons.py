@@ -140,5 +140,18 @@ class Exit(Exception):
     """
 
     def __init__(self, reason: ExitReason) -> None:
+        check_reason(reason)
         super().__init__(reason)
         self.reason = reason
+
+
+def check_reason(reason: object) -> None:
+    """Refuse what is no exit reason where it is given: supervisors decide by it.
+
+    Raises:
+        TypeError: Says what was given.
+    """
+    if not isinstance(reason, ExitReason):
+        raise TypeError(
+            f"{reason!r} is no exit reason: Normal(), Shutdown(detail), Killed(), Crash.of(error) ..."
+        )

@@ -15,8 +15,8 @@ import pykka
 from supervisors.children import ChildInfo, Counts, State
 from supervisors.core import gone
 from supervisors.errors import CalleeExited, CallingSelf, CallTimeout, Fenced, WouldDeadlock
+from supervisors.handles import Handle, nobody_comes
 from supervisors.reasons import ExitReason, Shutdown
-from supervisors.registry import Handle
 from supervisors.runtime import Incarnation, PooledFuture, current, incarnation_of, request_stop
 from supervisors.spec import INFINITY, ChildSpec, child_spec
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from types import TracebackType
 
+    from supervisors.handles import Change
     from supervisors.operations import DynamicCore, StaticCore
 
 C = TypeVar("C", bound="StaticCore | DynamicCore")
@@ -42,13 +43,21 @@ class Call:
 
 
 class PendingReply:
-    """The answer to one operation; refused when the supervisor ends first."""
+    """The answer to one operation; refused when the supervisor ends first.
 
-    __slots__ = ("_owner", "future")
+    blocks: The child of the supervisor that waits for it, or holds who does.
+    """
 
-    def __init__(self, owner: BaseSupervisorRef[Any]) -> None:
+    __slots__ = ("_owner", "blocks", "future")
+
+    def __init__(self, owner: BaseSupervisorRef[Any], blocks: Incarnation | None) -> None:
         self.future: PooledFuture[Any] = PooledFuture()
+        self.blocks = blocks
         self._owner = owner
+
+    @property
+    def wanted(self) -> bool:
+        return not self.future.done()
 
     def ok(self, value: object) -> None:
         if self._owner.answered(self):
@@ -69,6 +78,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
         self.core = core
         self._lock = threading.RLock()
         self._pending: set[PendingReply] = set()
+        self._blocked: dict[Incarnation, set[PendingReply]] = {}  # by children that wait for their answers
         self._when_closed: list[Callable[[ExitReason], object]] = []
         self._closed: ExitReason | None = None
 
@@ -116,7 +126,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             WouldDeadlock: Called, with `block`, by something below this supervisor: it would wait for itself.
         """
         if block:
-            self._check_deadlock(everything=True)
+            self.check_deadlock(everything=True)
         future: PooledFuture[bool] = PooledFuture()
         if self._closed is not None or not self.is_alive():
             future.set(False)
@@ -176,22 +186,38 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             if reply not in self._pending:
                 return False
             self._pending.remove(reply)
+            if reply.blocks is not None and (blocking := self._blocked.get(reply.blocks)) is not None:
+                blocking.remove(reply)
+                if not blocking:
+                    del self._blocked[reply.blocks]
             return True
+
+    def unblock(self, child: Incarnation) -> None:
+        """Refuse what a child waits for: it has to end, and would not while it waits."""
+        with self._lock:
+            replies = list(self._blocked.get(child, ()))
+        for reply in replies:
+            reply.fail(_would_deadlock(self, child))
 
     def _submit(self, operation: Callable[..., None], *args: Any, block: bool) -> Any:
         self._check_alive()
-        reply = PendingReply(self)
+        caller = current() if block else None
+        reply = PendingReply(self, None if caller is None else self._child_above(caller))
         with self._lock:
             if self._closed is not None:
                 raise gone()
             self._pending.add(reply)
+            if reply.blocks is not None:
+                self._blocked.setdefault(reply.blocks, set()).add(reply)
+        if reply.blocks is not None and self._waits_for(reply.blocks):  # since the caller's own look
+            self.unblock(reply.blocks)
         try:
             self.tell(Call(operation, (reply, *args)))
         except pykka.ActorDeadError:
             reply.fail(gone())
         return reply.future.get() if block else reply.future
 
-    def _check_deadlock(self, *, child: object = None, everything: bool = False) -> None:
+    def check_deadlock(self, *, child: object = None, everything: bool = False) -> None:
         """Refuse a wait that could never end: the caller is something this supervisor waits for, or would."""
         caller = current()
         if caller is None:
@@ -205,10 +231,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             return
         own = child is not None and (child is below.ref or child == below.id)
         if everything or own or self._waits_for(below):
-            raise WouldDeadlock(
-                f"{self.core.path} waits for its child {below.id!r}, which is or holds the caller: "
-                "use stop_self() to end yourself, or block=False"
-            )
+            raise _would_deadlock(self, below)
 
     def _child_above(self, caller: Incarnation) -> Incarnation | None:
         """Find the child of this supervisor that is `caller` or holds it."""
@@ -225,6 +248,13 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             return True
         record = self.core.table.record_of(child.id, child.ref)
         return record is not None and record.state in {State.STARTING, State.STOPPING}
+
+
+def _would_deadlock(supervisor: BaseSupervisorRef[Any], child: Incarnation) -> WouldDeadlock:
+    return WouldDeadlock(
+        f"{supervisor.core.path} waits for its child {child.id!r}, which is or holds the caller: "
+        "use stop_self() to end yourself, or block=False"
+    )
 
 
 class SupervisorRef(BaseSupervisorRef["StaticCore"]):
@@ -251,7 +281,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
         made = child_spec(spec)
         self.core.check(made)
         if block:
-            self._check_deadlock()
+            self.check_deadlock()
         return self._submit(self.core.start_child, made, block=block)
 
     @overload
@@ -276,7 +306,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             NotFound: No such child.
         """
         if block:
-            self._check_deadlock(child=child_id)
+            self.check_deadlock(child=child_id)
         limit = INFINITY if timeout is None else timeout
         return self._submit(self.core.terminate_child, child_id, limit, block=block)
 
@@ -294,7 +324,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             StartFailed: It did not come up; it stays as it was.
         """
         if block:
-            self._check_deadlock(child=child_id)
+            self.check_deadlock(child=child_id)
         return self._submit(self.core.restart_child, child_id, block=block)
 
     @overload
@@ -310,7 +340,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             NotFound, Running, Restarting: Its state forbids that.
         """
         if block:
-            self._check_deadlock()
+            self.check_deadlock()
         return self._submit(self.core.delete_child, child_id, block=block)
 
     def child(self, child_id: Hashable, *, wait: float = 0.0) -> Handle:
@@ -326,16 +356,20 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
             record = table.get(child_id)
             return None if record is None or self._closed is not None else table.info(record).ref
 
-        def when_changed() -> tuple[PooledFuture[None], Callable[[], None]]:
+        def when_changed() -> Change:
             future: PooledFuture[None] = PooledFuture()
             undo = table.when_up(child_id, lambda: future.set(None))
             record = table.get(child_id)
-            if record is None or record.state not in {State.STARTING, State.RESTARTING, State.RUNNING}:
+            if record is None or not self.core.is_coming(record):
                 undo()
-                future.set_exception((pykka.Timeout, pykka.Timeout("not on its way"), None))
+                return nobody_comes()
             return future, undo
 
-        return Handle(resolve, label=child_id, wait=wait, when_changed=when_changed)
+        def parked() -> bool:
+            record = table.get(child_id)
+            return record is not None and record.state is State.PARKED
+
+        return Handle(resolve, label=child_id, wait=wait, when_changed=when_changed, parked=parked)
 
     def which_child(self, child_id: Hashable) -> ChildInfo:
         """Describe one child.
@@ -377,7 +411,7 @@ class DynamicSupervisorRef(BaseSupervisorRef["DynamicCore"]):
         made = child_spec(spec)
         self.core.check(made)
         if block:
-            self._check_deadlock()
+            self.check_deadlock()
         return self._submit(self.core.start_child, made, block=block)
 
     @overload
@@ -402,7 +436,7 @@ class DynamicSupervisorRef(BaseSupervisorRef["DynamicCore"]):
             NotFound: Not a current child.
         """
         if block:
-            self._check_deadlock(child=ref)
+            self.check_deadlock(child=ref)
         limit = INFINITY if timeout is None else timeout
         return self._submit(self.core.terminate_child, ref, limit, block=block)
 
@@ -420,7 +454,7 @@ class DynamicSupervisorRef(BaseSupervisorRef["DynamicCore"]):
             StartFailed: It did not come up; it is parked again.
         """
         if block:
-            self._check_deadlock(child=ref)
+            self.check_deadlock(child=ref)
         return self._submit(self.core.restart_child, ref, block=block)
 
     def which_child(self, ref: AnyRef) -> ChildInfo:

@@ -1,84 +1,67 @@
 """Names that survive restarts: an actor is registered under a key, and everybody finds the current one by it.
 
 An entry goes when its owner has ended, before monitors hear of that; an owner that runs `on_stop` still has its names.
-Keys are equal as Python says (`==` and `hash`): 1, 1.0 and True are one key.
+Keys are equal as Python says (`==` and `hash`): 1, 1.0 and True are one key. Source: Elixir's `Registry`.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 import weakref
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pykka
 
-from supervisors.errors import AlreadyRegistered, Fenced, NoProcError
-from supervisors.links import monitor
-from supervisors.runtime import (
-    Incarnation,
-    PooledFuture,
-    after_fork_in_child,
-    current,
-    hooks,
-    incarnation_of,
-)
+from supervisors.entries import Entry
+from supervisors.errors import Fenced, InvalidOption, NotFound
+from supervisors.handles import Via, missing
+from supervisors.key_locks import KeyLocks
+from supervisors.registrations import Registrations
+from supervisors.runtime import Incarnation, PooledActor, after_fork_in_child, current, hooks
+from supervisors.spec import ChildSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
+    from contextlib import AbstractContextManager
 
-    from supervisors.links import MonitorRef, Notify
-    from supervisors.reasons import ExitReason
+    from supervisors.listeners import Listener
 
 Keys = Literal["unique", "duplicate"]
 AnyRef = pykka.ActorRef[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """One registration."""
-
-    key: Hashable
-    ref: AnyRef
-    value: Any
-
-    def is_alive(self) -> bool:
-        """Whether its owner still owns it."""
-        owner = incarnation_of(self.ref)
-        return self.ref.is_alive() if owner is None else owner.is_current()
-
-
 class Registry:
-    """A table key -> actor; thread-safe, without a thread of its own.
+    """A table of (key, actor, value); thread-safe, without a thread of its own.
+
+    Functions of the user's (predicates, `update_value`, `dispatch`) run in the caller's thread, outside of its lock. Every
+    operation raises NoProcError while a registry that was started by `child_spec` is down.
 
     Args:
         name: By which `Registry.get` finds it, as long as somebody holds it.
-        keys: "unique": one live owner per key. (Duplicate keys are not there yet.)
+        keys: "unique": one live owner per key, one entry. "duplicate": any number, of the same actor too.
+        listeners: Told of every change, in order: refs and handles get `Registered` and `Unregistered` as messages, a
+            SimpleQueue as items; functions are called in the thread that makes the change.
 
     Raises:
-        ValueError: The name is taken, or `keys` is not known.
+        InvalidOption: The name is taken, or an argument is out of range.
     """
 
-    _all: ClassVar[weakref.WeakValueDictionary[Hashable, Registry]] = weakref.WeakValueDictionary()
+    _named: ClassVar[weakref.WeakValueDictionary[Hashable, Registry]] = weakref.WeakValueDictionary()
+    _named_lock: ClassVar[threading.RLock] = threading.RLock()
 
-    def __init__(self, name: Hashable, *, keys: Keys = "unique") -> None:
-        if keys != "unique":
-            raise ValueError(f"keys={keys!r}: only 'unique' is supported")
-        if self._all.setdefault(name, self) is not self:
-            raise ValueError(f"there is a registry named {name!r}: use Registry.get")
+    def __init__(self, name: Hashable, *, keys: Keys = "unique", listeners: Iterable[Listener] = ()) -> None:
+        if keys not in {"unique", "duplicate"}:
+            raise InvalidOption("keys", keys, 'must be "unique" or "duplicate"')
         self.name = name
-        self._empty()
-
-    def _empty(self) -> None:
-        self._lock = threading.RLock()
-        self._entries: dict[Hashable, Entry] = {}
-        self._owned: dict[AnyRef, dict[Hashable, Entry]] = {}
-        self._waiting: dict[Hashable, list[PooledFuture[None]]] = {}
+        self.registrations = Registrations(name, unique=keys == "unique", listeners=listeners)
+        self.locks = KeyLocks()
+        with Registry._named_lock:
+            if name in Registry._named:
+                raise InvalidOption("name", name, "is that of another registry: use Registry.get")
+            Registry._named[name] = self
 
     def __repr__(self) -> str:
-        return f"<Registry {self.name!r}, {self.count()} keys>"
+        return f"<Registry {self.name!r}, {len(self.registrations)} entries>"
 
     @classmethod
     def get(cls, name: Hashable) -> Registry:
@@ -87,10 +70,22 @@ class Registry:
         Raises:
             ValueError: There is none of that name.
         """
-        found = cls._all.get(name)
+        with cls._named_lock:
+            found = cls._named.get(name)
         if found is None:
             raise ValueError(f"there is no registry named {name!r}")
         return found
+
+    @classmethod
+    def child_spec(
+        cls, *, name: Hashable, keys: Keys = "unique", listeners: Iterable[Listener] = ()
+    ) -> ChildSpec:
+        """Make the spec of a registry below a supervisor; its id is its name.
+
+        While that child is down the registry is empty and its operations raise NoProcError; afterwards who holds the
+        registry has the same one again. Put it first under a `rest_for_one`: those who had registered then start anew, too.
+        """
+        return ChildSpec(id=name, start=RegistryOwner, args=(name, keys, tuple(listeners)))
 
     # Change
 
@@ -103,212 +98,184 @@ class Registry:
             ref: None: the calling actor.
 
         Raises:
-            AlreadyRegistered: A live actor has the key, be it the same one.
+            AlreadyRegistered: With unique keys: a live actor has the key, be it the same one.
             NoProcError: `ref` has ended.
             Fenced: The calling incarnation was abandoned.
             ValueError: No `ref`, and not called by an actor.
         """
         me = current()
-        if ref is None:
-            if me is None:
-                raise ValueError("register() outside of an actor needs ref=")
-            ref = me.ref
+        ref = _whom("register", ref)
         if me is not None and not me.is_current():
             raise Fenced("this incarnation was abandoned: it may not register")
-        self._add(Entry(key, ref, value), incarnation_of(ref))
+        self._add(Entry(key, ref, value))
 
     def claim(self, key: Hashable, incarnation: Incarnation, value: Any = None) -> None:
         """Register an actor that is about to start."""
-        self._add(Entry(key, incarnation.ref, value), incarnation)
+        self._add(Entry(key, incarnation.ref, value, incarnation))
 
-    def _add(self, entry: Entry, owner: Incarnation | None) -> None:
+    def _add(self, entry: Entry) -> None:
         if entry.key is None:
             raise ValueError("None is no name")
-        with self._lock:
-            holder = self._entries.get(entry.key)
-            if holder is not None:
-                if holder.is_alive():
-                    raise AlreadyRegistered(entry.key, holder.ref)
-                self._remove(holder)
-            if owner is None:
-                alive = entry.ref.is_alive()
-            else:
-                alive = owner.add_cleanup(self, partial(self._owner_ended, entry.ref))
-            if not alive:
-                raise NoProcError(f"{entry.ref} has ended, it cannot be registered")
-            self._entries[entry.key] = entry
-            self._owned.setdefault(entry.ref, {})[entry.key] = entry
-            waiting = self._waiting.pop(entry.key, ())
-        for future in waiting:
-            future.set(None)
+        self.registrations.add(entry)
 
     def unregister(self, key: Hashable, *, ref: AnyRef | None = None) -> None:
-        """Remove an entry of the calling actor, or of `ref`; does nothing when that does not own the key.
+        """Remove all entries under a key of the calling actor, or of `ref`; others' stay. Always succeeds.
 
         Raises:
             ValueError: No `ref`, and not called by an actor.
         """
-        if ref is None:
-            me = current()
-            if me is None:
-                raise ValueError("unregister() outside of an actor needs ref=")
-            ref = me.ref
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None and entry.ref is ref:
-                self._remove(entry)
+        self.registrations.remove(self.registrations.own(key, _whom("unregister", ref)))
 
-    def _remove(self, entry: Entry) -> None:
-        del self._entries[entry.key]
-        owned = self._owned[entry.ref]
-        del owned[entry.key]
-        if not owned:
-            del self._owned[entry.ref]
+    def unregister_match(
+        self, key: Hashable, predicate: Callable[[Any], object], *, ref: AnyRef | None = None
+    ) -> None:
+        """Remove those entries under a key of the calling actor, or of `ref`, for whose value `predicate` holds.
 
-    def _owner_ended(self, ref: AnyRef, _reason: ExitReason) -> None:
-        with self._lock:
-            for entry in list(self._owned.get(ref, {}).values()):
-                self._remove(entry)
+        Raises:
+            ValueError: No `ref`, and not called by an actor.
+        """
+        own = self.registrations.own(key, _whom("unregister_match", ref))
+        self.registrations.remove([entry for entry in own if predicate(entry.value)])
+
+    def update_value(self, key: Hashable, function: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """Replace the value of a unique key of the calling actor by `function(value)`; returns (new, old).
+
+        Raises:
+            NotFound: The calling actor does not have the key; `function` is not called.
+            ValueError: Keys are duplicate.
+        """
+        self._needs_unique("update_value")
+        me = current()
+        for entry in () if me is None else self.registrations.own(key, me.ref):
+            old = entry.value
+            entry.value = new = function(old)
+            return new, old
+        raise NotFound(f"the caller does not have the key {key!r}")
 
     # Look
 
     def whereis(self, key: Hashable) -> AnyRef | None:
-        """Find the live actor of that key."""
-        entry = self._find(key)
-        return None if entry is None else entry.ref
+        """Find the live actor of a unique key.
+
+        Raises:
+            ValueError: Keys are duplicate.
+        """
+        self._needs_unique("whereis")
+        for entry in self.registrations.live(key):
+            return entry.ref
+        return None
+
+    def resolve(self, key: Hashable) -> AnyRef:
+        """Find the live actor of a unique key.
+
+        Raises:
+            NoProcError: There is none.
+            ValueError: Keys are duplicate.
+        """
+        found = self.whereis(key)
+        if found is None:
+            raise missing(key, parked=self.registrations.is_parked(key))
+        return found
 
     def lookup(self, key: Hashable) -> list[tuple[AnyRef, Any]]:
-        """List the (ref, value) of the live owners of a key: at most one with unique keys."""
-        entry = self._find(key)
-        return [] if entry is None else [(entry.ref, entry.value)]
+        """List the (ref, value) of a key's live owners, the oldest entry first: at most one with unique keys."""
+        return [(entry.ref, entry.value) for entry in self.registrations.live(key)]
 
-    def _find(self, key: Hashable) -> Entry | None:
-        with self._lock:
-            entry = self._entries.get(key)
-        return entry if entry is not None and entry.is_alive() else None
+    def match(self, key: Hashable, predicate: Callable[[Any], object]) -> list[tuple[AnyRef, Any]]:
+        """List what `lookup` would, where `predicate(value)` holds."""
+        return [(ref, value) for ref, value in self.lookup(key) if predicate(value)]
+
+    def count_match(self, key: Hashable, predicate: Callable[[Any], object]) -> int:
+        """Count what `match` would list."""
+        return len(self.match(key, predicate))
+
+    def select(
+        self, predicate: Callable[[Hashable, AnyRef, Any], object]
+    ) -> list[tuple[Hashable, AnyRef, Any]]:
+        """List the (key, ref, value) of all n entries where `predicate(key, ref, value)` holds; calls it n times."""
+        entries = [(entry.key, entry.ref, entry.value) for entry in self.registrations.all()]
+        return [one for one in entries if predicate(*one)]
 
     def keys(self, ref: AnyRef) -> list[Hashable]:
-        """List the keys of an actor."""
-        with self._lock:
-            return [entry.key for entry in self._owned.get(ref, {}).values() if entry.is_alive()]
+        """List the keys of an actor, the oldest entry first; a duplicate one as often as it was registered."""
+        return [entry.key for entry in self.registrations.of_owner(ref)]
+
+    def values(self, key: Hashable, ref: AnyRef) -> list[Any]:
+        """List the values an actor has under one key, the oldest first."""
+        return [entry.value for entry in self.registrations.own(key, ref)]
 
     def count(self) -> int:
         """Count the entries of live owners."""
-        with self._lock:
-            return sum(1 for entry in self._entries.values() if entry.is_alive())
+        return self.registrations.count()
+
+    def dispatch(self, key: Hashable, function: Callable[[list[tuple[AnyRef, Any]]], object]) -> None:
+        """Call `function` once with what `lookup` lists, in this thread; not at all when that is nothing."""
+        entries = self.lookup(key)
+        if entries:
+            function(entries)
+
+    # Hold, find again
+
+    def lock(self, key: Hashable) -> AbstractContextManager[None]:
+        """Hold the lock of a key within a `with`: one actor or thread at a time, each key by itself.
+
+        Locks have nothing to do with entries of the same key. When the incarnation that holds one ends or is abandoned, the
+        next who waits has it.
+
+        Raises:
+            WouldDeadlock: The caller holds it already, or the pool has no thread left that could let go of it.
+            Fenced, Exit: The calling incarnation was abandoned, before or meanwhile.
+        """
+        self.registrations.check_up()
+        return self.locks.hold(key)
 
     def via(self, key: Hashable, value: Any = None, *, wait: float = 0.0) -> Via:
-        """Make a stable handle of a key; also a name to give to a child spec."""
+        """Make a stable handle of a unique key, which is also a name to start an actor under.
+
+        Args:
+            key: Need not be taken yet.
+            value: Of the entry, for an actor that is started under this name.
+            wait: Seconds every use may wait for somebody to take the key.
+
+        Raises:
+            ValueError: Keys are duplicate, or `wait` is out of range.
+        """
+        self._needs_unique("via")
         return Via(self, key, value, wait=wait)
 
-    def when_registered(self, key: Hashable) -> tuple[PooledFuture[None], Callable[[], None]]:
-        """Return a future that is set when somebody takes the key next, and what gives up waiting for it."""
-        future: PooledFuture[None] = PooledFuture()
-        with self._lock:
-            self._waiting.setdefault(key, []).append(future)
-
-        def undo() -> None:
-            with self._lock:
-                waiting = self._waiting.get(key, [])
-                if future in waiting:
-                    waiting.remove(future)
-                    if not waiting:
-                        del self._waiting[key]
-
-        return future, undo
+    def _needs_unique(self, operation: str) -> None:
+        if not self.registrations.unique:
+            raise ValueError(f"{operation}() needs unique keys, those of {self.name!r} are duplicate")
 
 
-class Handle:
-    """What to keep instead of a ref: it finds the current incarnation on every use.
+class RegistryOwner(PooledActor):
+    """Holds a registry up while it lives; see `Registry.child_spec`."""
 
-    Args:
-        resolve: Finds it; None when there is none just now.
-        label: For messages.
-        wait: Seconds every use may wait for a restart in progress; 0 fails at once.
-        when_changed: Returns a future that is set when `resolve` may find somebody, and what gives that up. Without it
-            nothing is waited for.
-    """
+    def __init__(self, name: Hashable, keys: Keys, listeners: tuple[Listener, ...]) -> None:
+        super().__init__()
+        self._name = name
+        self._keys: Keys = keys
+        self._listeners = listeners
+        self._registry: Registry | None = None
 
-    def __init__(
-        self,
-        resolve: Callable[[], AnyRef | None],
-        *,
-        label: object,
-        wait: float = 0.0,
-        when_changed: Callable[[], tuple[PooledFuture[Any], Callable[[], None]]] | None = None,
-    ) -> None:
-        self._resolve = resolve
-        self._label = label
-        self._wait = wait
-        self._when_changed = when_changed
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._label!r}>"
-
-    def whereis(self) -> AnyRef | None:
-        """Find the current incarnation, None when there is none within `wait` seconds."""
-        found = self._resolve()
-        if found is not None or self._wait <= 0 or self._when_changed is None:
-            return found
-        end = time.monotonic() + self._wait
-        while True:
-            changed, undo = self._when_changed()
-            try:
-                found = self._resolve()
-                left = end - time.monotonic()
-                if found is not None or left <= 0:
-                    return found
-                changed.get(timeout=left)
-            except pykka.Timeout:
-                return self._resolve()
-            finally:
-                undo()
-
-    def tell(self, message: Any) -> None:
-        """Send a message to the current incarnation.
+    def on_start(self) -> None:
+        """Make the registry, or open the one of an owner that has ended.
 
         Raises:
-            NoProcError: There is none.
-            ActorDeadError: It ended just now.
+            InvalidOption: The name is that of another registry, or an argument is out of range.
         """
-        self._found().tell(message)
-
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """Ask the current incarnation; as `ActorRef.ask`.
-
-        Raises:
-            NoProcError: There is none.
-        """
-        return self._found().ask(message, block=block, timeout=timeout)
-
-    def monitor(self, *, notify: Notify | None = None) -> MonitorRef:
-        """Watch the current incarnation; see `supervisors.monitor`."""
-        return monitor(self, notify=notify)
-
-    def _found(self) -> AnyRef:
-        found = self.whereis()
-        if found is None:
-            raise NoProcError(f"nobody is {self._label!r} now")
-        return found
-
-
-class Via(Handle):
-    """A key of a registry, as a handle, and as a name to start an actor under."""
-
-    def __init__(self, registry: Registry, key: Hashable, value: Any = None, *, wait: float = 0.0) -> None:
-        super().__init__(
-            lambda: registry.whereis(key),
-            label=key,
-            wait=wait,
-            when_changed=lambda: registry.when_registered(key),
-        )
-        self._registry = registry
-        self._key = key
-        self._value = value
-
-    def claim(self, incarnation: Incarnation) -> None:
-        """Register an actor that is about to start."""
-        self._registry.claim(self._key, incarnation, self._value)
+        me = current()
+        assert me is not None
+        with Registry._named_lock:  # noqa: SLF001 # the two are one
+            registry = Registry._named.get(self._name)  # noqa: SLF001 # the two are one
+            if registry is None:
+                registry = Registry(self._name, keys=self._keys, listeners=self._listeners)
+            elif not registry.registrations.is_down:
+                raise InvalidOption("name", self._name, "is that of another registry")
+            elif registry.registrations.unique != (self._keys == "unique"):
+                raise InvalidOption("keys", self._keys, f"are not those {self._name!r} had before")
+            registry.registrations.follow(me, self._listeners)
+        self._registry = registry  # so that Registry.get finds it
 
 
 names = Registry("names")
@@ -320,9 +287,26 @@ def whereis(name: Hashable) -> AnyRef | None:
     return names.whereis(name)
 
 
+def all_registries() -> list[Registry]:
+    """List the registries of the process."""
+    with Registry._named_lock:  # noqa: SLF001 # of this module
+        return list(Registry._named.values())  # noqa: SLF001 # of this module
+
+
+def _whom(operation: str, ref: AnyRef | None) -> AnyRef:
+    if ref is not None:
+        return ref
+    me = current()
+    if me is None:
+        raise ValueError(f"{operation}() outside of an actor needs ref=")
+    return me.ref
+
+
 def _in_child() -> None:
-    for registry in list(Registry._all.values()):  # noqa: SLF001 # of this module
-        registry._empty()  # noqa: SLF001 # of this module
+    Registry._named_lock = threading.RLock()  # noqa: SLF001 # a thread that does not exist here may hold it
+    for registry in all_registries():
+        registry.registrations.reset()
+        registry.locks = KeyLocks()
 
 
 after_fork_in_child(_in_child)

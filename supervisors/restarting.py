@@ -53,11 +53,9 @@ class Restarter(Stopper):
         if not self.port.can_start():
             self.stopped_for_good(record, reason)
             return
+        if uptime is not None:
+            self.note_uptime(record, uptime)
         backoff = self._backoff(record)
-        enough = self.options.max_seconds if backoff is None else backoff.reset_uptime
-        if uptime is not None and uptime >= enough:
-            record.attempts = record.parks = 0
-            record.trial = False
         if record.trial:
             self._park(record, reason)
         elif (
@@ -65,17 +63,27 @@ class Restarter(Stopper):
             and backoff.max_attempts is not None
             and record.attempts >= backoff.max_attempts
         ):
-            self._exceeded(record, reason)
-        elif backoff is None and uptime is not None:
-            self._attempt(record, reason, announce=True)
+            self.exceeded(record, reason)
         else:
-            self._attempt_later(record, reason, backoff)
+            self.come_back(record, reason, backoff, was_up=uptime is not None)
 
-    def _attempt_later(self, record: Record, reason: ExitReason, backoff: Backoff | None) -> None:
+    def note_uptime(self, record: Record, uptime: float) -> None:
+        """Start the count of attempts again after a run that was up for long enough."""
+        backoff = self._backoff(record)
+        enough = self.options.max_seconds if backoff is None else backoff.reset_uptime
+        if uptime >= enough:
+            record.attempts = record.parks = 0
+            record.trial = False
+
+    def come_back(self, record: Record, reason: ExitReason, backoff: Backoff | None, *, was_up: bool) -> None:
+        """Make or plan the next attempt, after the end of a run that `was_up` or an attempt that failed."""
+        if backoff is None and was_up:
+            self._attempt(record, reason, announce=True)
+            return
         delay = 0.0 if backoff is None else backoff.delay(record.attempts, self.random)
         now = self.port.clock.now()
         self.table.move(record, State.RESTARTING, now + delay)
-        self._announce(record, reason, delay)
+        self.announce(record, reason, delay)
         record.held = False
         if backoff is None:  # behind what already waits, so that requests get in between attempts
             self.port.post(self._attempt_due, record, record.attempts)
@@ -91,16 +99,16 @@ class Restarter(Stopper):
     def _attempt(self, record: Record, reason: ExitReason, *, announce: bool) -> None:
         """Enter a restart attempt in the window and make it."""
         if not self._own_account(record) and self.window.record(self.port.clock.now(), record.key):
-            self._exceeded(record, reason)
+            self.exceeded(record, reason)
             return
         self.table.move(record, State.RESTARTING)
         if announce:
-            self._announce(record, reason, 0.0)
+            self.announce(record, reason, 0.0)
         record.attempts += 1
         record.mode = "restart"
         self.launch(record)
 
-    def _announce(self, record: Record, reason: ExitReason, delay: float) -> None:
+    def announce(self, record: Record, reason: ExitReason, delay: float) -> None:
         log.warning("child_restarts", path=self.path, id=record.id, delay=delay, attempt=record.attempts + 1)
         if bus.active:
             self.emit(
@@ -112,9 +120,9 @@ class Restarter(Stopper):
                     attempt=record.attempts + 1,
                 )
             )
-        self._notify(record, reason, "restart", delay)
+        self.notify(record, reason, "restart", delay)
 
-    def _exceeded(self, record: Record, reason: ExitReason) -> None:
+    def exceeded(self, record: Record, reason: ExitReason) -> None:
         if (record.spec.on_exceeded or self.options.on_exceeded) == "park":
             self._park(record, reason)
         else:
@@ -162,7 +170,7 @@ class Restarter(Stopper):
         record.cancel_timer()
         self.table.move(record, State.PARKED, self.port.clock.now() + period)
         record.timer = self._later(period, self._trial, record, record.parks)
-        self._notify(record, reason, "parked", period)
+        self.notify(record, reason, "parked", period)
         return period
 
     def _trial(self, record: Record, parks: int) -> None:
@@ -194,7 +202,7 @@ class Restarter(Stopper):
 
     def stopped_for_good(self, record: Record, reason: ExitReason) -> None:
         self.settle(record, keep=True)
-        self._notify(record, reason, "stopped" if self.table.contains(record) else "removed", 0.0)
+        self.notify(record, reason, "stopped" if self.table.contains(record) else "removed", 0.0)
 
     def settle(self, record: Record, *, keep: bool) -> None:
         """Leave a record without a run: stopped when it is kept, else removed."""
@@ -238,7 +246,7 @@ class Restarter(Stopper):
         for operation in deferred or ():
             self.port.post(operation)
 
-    def _notify(self, record: Record, reason: ExitReason, decision: Decision, delay: float) -> None:
+    def notify(self, record: Record, reason: ExitReason, decision: Decision, delay: float) -> None:
         hook = record.spec.on_exit
         if hook is None:
             return

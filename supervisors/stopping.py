@@ -14,6 +14,7 @@ import structlog
 
 from supervisors import events
 from supervisors.children import ChildTable, Record, Run, State, Stop
+from supervisors.errors import StartFailed
 from supervisors.events import bus
 from supervisors.reasons import ExitReason, Killed, Normal, Shutdown
 from supervisors.spec import RestartType
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import pykka
 
     from supervisors.clock import Clock, Timer
-    from supervisors.errors import StartFailed
 
 log = structlog.get_logger("supervisors")
 
@@ -130,6 +130,7 @@ class Stopper:
         elif brutal and not record.stop.brutal:
             self._kill(record, EXPIRED_GRACE)
         if then is not None and record.stop is not None:
+            record.stop.wanted = True
             record.stop.thens.append(then)
 
     def _begin(self, record: Record, timeout: float, *, brutal: bool, cause: StartFailed | None) -> None:
@@ -148,6 +149,20 @@ class Stopper:
             self._kill(record, EXPIRED_GRACE)
         elif length < math.inf:
             stop.timer = self._later(length, self._expired, record, stop)
+
+    def kill_run(self, run: Run) -> None:
+        """Somebody takes the brutal step against a child: an end like any other, the restart type decides what follows."""
+        record = self.table.record_of_run(run)
+        if record is None:
+            return  # it has ended
+        if record.stop is not None:
+            self.stop_child(record, None, brutal=True)
+            return
+        cause = None if record.up_at is not None else StartFailed(record.id, Killed())
+        record.stop = Stop(self.port.clock.now(), cause, wanted=False)
+        record.cancel_timer()
+        self.table.move(record, State.STOPPING)
+        self._kill(record, BRUTAL_GRACE)
 
     def _expired(self, record: Record, stop: Stop) -> None:
         if record.stop is stop and not stop.brutal:

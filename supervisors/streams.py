@@ -14,13 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisors.errors import CallTimeout, InvalidOption, TaskExited
+from supervisors.links import traps_exit
 from supervisors.reasons import TimedOut
-from supervisors.runtime import PooledFuture
+from supervisors.runtime import Incarnation, PooledFuture
 from supervisors.spec import BRUTAL_KILL, is_seconds
 from supervisors.task_actor import MISSING, AnyRef, Ending, Failed, Ok, Owner, caller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from supervisors.clock import Clock, Timer
     from supervisors.spec import BrutalKill
@@ -187,7 +188,7 @@ class Stream:
         if task.overdue:
             result = Failed(TimedOut())
         if isinstance(result, Failed):
-            if self.options.link and not traps_exit(owner):
+            if self.options.link and not (isinstance(owner, Incarnation) and traps_exit(owner)):
                 raise TaskExited(result.reason)
             result = replace(result, input=task.element)
         if self.options.ordered:
@@ -206,9 +207,3 @@ class Stream:
         if wait:
             for task in tasks:
                 task.ending.future.get()
-
-
-def traps_exit(owner: Owner) -> bool:
-    """Whether an owner wants to hear of what it is linked to instead of ending with it."""
-    actor_class: Callable[..., Any] | None = getattr(owner, "actor_class", None)
-    return bool(getattr(actor_class, "trap_exit", False))

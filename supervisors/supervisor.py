@@ -10,14 +10,12 @@ from supervisors.errors import InvalidChildSpec, InvalidOption
 from supervisors.operations import StaticCore
 from supervisors.refs import SupervisorRef
 from supervisors.runtime import current
-from supervisors.spec import IGNORE, AutoShutdown, ChildSpec, Ignore, Strategy, child_spec
+from supervisors.spec import IGNORE, ChildSpec, Ignore, child_spec
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from supervisors.backoff import Backoff
     from supervisors.refs import BaseSupervisorRef
-    from supervisors.spec import OnExceeded
 
 Children = Iterable[object]
 
@@ -29,25 +27,6 @@ class Supervisor(BaseSupervisor[StaticCore]):
     The flags are those of `Options`.
     """
 
-    strategy: Strategy | str = Strategy.ONE_FOR_ONE
-    max_restarts: int = 3
-    max_seconds: float = 5.0
-    auto_shutdown: AutoShutdown | str = AutoShutdown.NEVER
-    on_exceeded: OnExceeded = "escalate"
-    park_time: float = 60.0
-    max_zombies: int = 8
-    backoff: Backoff | None = None
-
-    flags: ClassVar[tuple[str, ...]] = (
-        "strategy",
-        "max_restarts",
-        "max_seconds",
-        "auto_shutdown",
-        "on_exceeded",
-        "park_time",
-        "max_zombies",
-        "backoff",
-    )
     ref_class: ClassVar[type[BaseSupervisorRef[Any]]] = SupervisorRef
     core_class: ClassVar[type[Any]] = StaticCore
 

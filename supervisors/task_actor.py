@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import pykka
 
 from supervisors.reasons import Exit, ExitReason, Shutdown
-from supervisors.runtime import Incarnation, PooledFuture, current, stop_self
+from supervisors.runtime import Incarnation, PooledFuture, chain_here, current, lend_chain, stop_self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,6 @@ AnyRef = pykka.ActorRef[Any]
 Owner = Incarnation | threading.Thread
 
 _RUN: Final = object()
-_chain: ContextVar[tuple[AnyRef, ...]] = ContextVar("supervisors_task_chain", default=())
 
 
 class Missing(Enum):
@@ -144,7 +142,7 @@ class Work:
         self.kwargs = kwargs
         self.owner = owner
         self.ending = ending
-        self.callers = _callers_of_next()
+        self.callers = chain_here()
 
 
 class TaskActor(pykka.ThreadingActor):
@@ -165,7 +163,7 @@ class TaskActor(pykka.ThreadingActor):
             return
         work, self._work = self._work, None
         assert work is not None
-        _chain.set((self.actor_ref, *work.callers))
+        lend_chain((self.actor_ref, *work.callers))
         value = work.function(*work.args, **work.kwargs)
         me = current()
         if work.ending is not None and me is not None and me.is_current():
@@ -176,22 +174,6 @@ class TaskActor(pykka.ThreadingActor):
 def caller() -> Owner:
     """Say who calls: the incarnation of an actor, else the thread."""
     return current() or threading.current_thread()
-
-
-def callers() -> list[AnyRef]:
-    """List, inside a task, the actor or task that submitted it, and its callers, the nearest first.
-
-    Empty outside of tasks, and where a thread that belongs to no actor submitted the task.
-    """
-    return list(_chain.get()[1:])
-
-
-def _callers_of_next() -> tuple[AnyRef, ...]:
-    """List the callers of a task that is submitted here; in a thread a task has lent its context, those of the task."""
-    me, chain = current(), _chain.get()
-    if me is None or (chain and chain[0] is me.ref):
-        return chain
-    return (me.ref,)
 
 
 def label(function: Any) -> str:

@@ -9,30 +9,29 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
-
-import pykka
 
 from supervisors.base import BaseSupervisor
 from supervisors.children import State
 from supervisors.errors import InvalidOption, NoProcError
-from supervisors.links import ExitSignal
+from supervisors.links import signal, tie, untie
 from supervisors.operations import DynamicCore
+from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import ExitReason, NoProc, Normal
 from supervisors.refs import BaseSupervisorRef
 from supervisors.runtime import Incarnation, incarnation_of, request_stop
-from supervisors.spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, RestartType
-from supervisors.streams import Stream, StreamOptions, traps_exit
+from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, RestartType
+from supervisors.streams import Stream, StreamOptions
 from supervisors.task_actor import AnyRef, Ending, Failed, Ok, Owner, TaskActor, Work, caller, label
 from supervisors.task_result import SHUTDOWN, Task, check_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterable
 
-    from supervisors.backoff import Backoff
     from supervisors.children import Reply
     from supervisors.clock import Clock
-    from supervisors.spec import BrutalKill, OnExceeded
+    from supervisors.spec import BrutalKill
 
 T = TypeVar("T")
 
@@ -94,8 +93,8 @@ class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
             raise InvalidOption("link", link, "only an actor can be linked, and this thread is none")
         ending = Ending()
         ref = self._begin(Work(function, args, kwargs, owner, ending), RestartType.TEMPORARY, shutdown)
-        untie = _tie(owner, ref) if link and isinstance(owner, Incarnation) else None
-        return Task(self, ref, owner, ending, untie)
+        unlink = _link(owner, ref) if link and isinstance(owner, Incarnation) else None
+        return Task(self, ref, owner, ending, unlink)
 
     def start_child(
         self,
@@ -187,7 +186,7 @@ class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
             NotFound: It is no task of this supervisor, or has ended.
         """
         check_timeout(timeout)
-        self._check_deadlock(child=ref)
+        self.check_deadlock(child=ref)
         limit = INFINITY if timeout is None else timeout
         reason: ExitReason | None = self._submit(self.core.terminate_child, ref, limit, block=True)
         return reason
@@ -210,7 +209,7 @@ class TaskSupervisorRef(BaseSupervisorRef["TaskCore"]):
             shutdown=shutdown,
             on_exit=None if ending is None else ending.exited,
         )
-        self._check_deadlock()
+        self.check_deadlock()
         ref: AnyRef = self._submit(self.core.start_child, spec, block=True)
         if ending is not None:
             self._open[ending] = ref
@@ -243,7 +242,7 @@ class _StreamStarter:
         link = self.options.link and isinstance(owner, Incarnation)
         task = self.supervisor.submit(self.function, element, shutdown=self.options.shutdown)
         if link:
-            _tie(cast("Incarnation", owner), task.ref, both_ways=False)
+            _end_with(cast("Incarnation", owner), task.ref)
         return task.ref, task.ending
 
     def ask_to_stop(self, ref: AnyRef) -> None:
@@ -253,33 +252,11 @@ class _StreamStarter:
 class TaskSupervisor(BaseSupervisor[TaskCore]):
     """Runs functions in tasks of their own, any number of them. The flags are those of `Options`."""
 
-    max_children: float = INFINITY
-    max_restarts: int = 3
-    max_seconds: float = 5.0
-    auto_shutdown: AutoShutdown | str = AutoShutdown.NEVER
-    on_exceeded: OnExceeded = "escalate"
-    park_time: float = 60.0
-    max_zombies: int = 8
-    backoff: Backoff | None = None
+    max_children: float = Options.max_children
 
-    flags: ClassVar[tuple[str, ...]] = (
-        "max_children",
-        "max_restarts",
-        "max_seconds",
-        "auto_shutdown",
-        "on_exceeded",
-        "park_time",
-        "max_zombies",
-        "backoff",
-    )
+    flags: ClassVar[tuple[str, ...]] = (*SHARED_FLAGS, "max_children")
     ref_class: ClassVar[type[BaseSupervisorRef[Any]]] = TaskSupervisorRef
     core_class: ClassVar[type[Any]] = TaskCore
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        chosen = self._core.options.auto_shutdown
-        if chosen is not AutoShutdown.NEVER:
-            raise InvalidOption("auto_shutdown", chosen, "a task supervisor has no significant children")
 
     @classmethod
     def start(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> TaskSupervisorRef:
@@ -312,36 +289,27 @@ class TaskSupervisor(BaseSupervisor[TaskCore]):
         return result
 
 
-def _tie(owner: Incarnation, ref: AnyRef, *, both_ways: bool = True) -> Callable[[], None]:
-    """Link a task with its owner; returns what unlinks them.
-
-    Whoever ends takes the other along, unless it ends `Normal`; an owner that traps exits is told instead.
-    """
+def _link(owner: Incarnation, ref: AnyRef) -> Callable[[], None]:
+    """Link a task with its owner; returns what unlinks them."""
     task = incarnation_of(ref)
     assert task is not None
-    token = object()
+    if not tie(owner, task):  # one was quick to end
+        for ended, other in ((task, owner), (owner, task)):
+            if ended.exit_reason is not None:
+                signal(other, ended.ref, ended.exit_reason)
+    return partial(untie, owner, task)
 
-    def task_ended(reason: ExitReason) -> None:
-        owner.remove_watcher(token)
-        if not both_ways:
-            return
-        if traps_exit(owner):
-            with suppress(pykka.ActorDeadError):
-                owner.ref.tell(ExitSignal(ref, reason))
-        elif not isinstance(reason, Normal):
-            request_stop(owner.ref, reason)
+
+def _end_with(owner: Incarnation, ref: AnyRef) -> None:
+    """Ask a task to stop when its owner ends, unless that ends `Normal`; the end of the task is for the stream to tell."""
+    task = incarnation_of(ref)
+    assert task is not None
 
     def owner_ended(reason: ExitReason) -> None:
-        task.remove_watcher(token)
         if not isinstance(reason, Normal):
             request_stop(ref, reason)
 
-    def untie() -> None:
-        owner.remove_watcher(token)
-        task.remove_watcher(token)
-
-    if not owner.add_watcher(token, owner_ended):
+    if not owner.add_watcher(task, owner_ended):
         owner_ended(owner.exit_reason or Normal())
-    elif not task.add_watcher(token, task_ended):
-        task_ended(task.exit_reason or NoProc())
-    return untie
+    elif not task.add_watcher(owner, lambda _reason: owner.remove_watcher(task)):
+        owner.remove_watcher(task)

@@ -1,6 +1,23 @@
 """For tests of code that runs under supervisors: time that moves by hand, chance without chance, and checks.
 
-`settle()` waits until a tree has nothing left to do by itself; `assert_no_leaks()` says what a test left behind.
+A test gives a `FakeClock` to the root (its supervisors below take it over), makes something happen, waits for its `Down` or
+event, and lets `settle()` wait until the tree has nothing left to do by itself:
+
+    clock = FakeClock()
+    root = Supervisor.start([spec], clock=clock, backoff=Backoff(initial=30, jitter=0))
+    down = monitor(root.which_child("a").ref)
+    root.which_child("a").ref.tell("crash")
+    down.wait(5)
+    settle(root)
+    assert root.which_child("a").state == "restarting"
+    clock.advance(30)
+    settle(root)
+    assert root.which_child("a").generation == 1
+    root.stop()
+    assert_no_leaks()
+
+On the clock are the restart window, back-off, rests, start and shutdown limits. Not on it: `sleep()`, and the timeouts of `call` and
+of other waits, which are for threads that really wait.
 """
 
 from __future__ import annotations
@@ -18,7 +35,7 @@ from supervisors.children import State
 from supervisors.events import bus
 from supervisors.inspection import format_tree, zombies
 from supervisors.refs import BaseSupervisorRef
-from supervisors.registry import names
+from supervisors.registry import all_registries
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
@@ -41,7 +58,11 @@ class _FakeTimer:
 
 
 class FakeClock:
-    """A clock that stands still until `advance` is called; calls that fall due run in the thread that advances."""
+    """A clock that stands still until `advance` is called; calls that fall due run in the thread that advances.
+
+    A supervisor acts on such a call in its own thread: `settle` before looking at what came of it, and before advancing to a
+    moment that it has still to plan.
+    """
 
     def __init__(self, now: float = 1000.0) -> None:
         self._now = now
@@ -96,7 +117,7 @@ class FakeRandom:
 def settle(root: BaseSupervisorRef[Any], timeout: float = 5.0) -> None:
     """Wait until nothing below `root` starts, stops or restarts, delayed restarts excepted, and subscribers know.
 
-    It knows of an exit only once the actor has ended: wait for its `Down` first.
+    A crash is known once the actor has ended: wait for its `Down` first.
 
     Raises:
         AssertionError: It has not come to rest within `timeout` seconds; the tree is in the message.
@@ -110,26 +131,39 @@ def settle(root: BaseSupervisorRef[Any], timeout: float = 5.0) -> None:
 
 
 def _is_settled(ref: BaseSupervisorRef[Any], end: float) -> bool:
-    """Let the supervisor handle what it was sent so far, then look at each record."""
+    """Look at a supervisor and at those below it."""
     if not ref.is_alive():
         return True
-    handled: PooledFuture[None] = PooledFuture()
-    ref.core.port.post(handled.set, None)
-    ref.when_closed(lambda _reason: handled.cancel())
+    looked: PooledFuture[list[BaseSupervisorRef[Any]] | None] = PooledFuture()
+    ref.core.port.post(lambda: looked.set(_look(ref)))
+    ref.when_closed(lambda _reason: looked.cancel())
     try:
-        handled.get(timeout=max(0.0, end - time.monotonic()))
+        below = looked.get(timeout=max(0.0, end - time.monotonic()))
     except Exception:
         return not ref.is_alive()
+    return below is not None and all(_is_settled(child, end) for child in below)
+
+
+def _look(ref: BaseSupervisorRef[Any]) -> list[BaseSupervisorRef[Any]] | None:
+    """List the supervisors below; None when there is something to do. Runs in the supervisor's handler, where no change is half made."""
+    if ref.core.busy or not ref.actor_inbox.empty():
+        return None
+    below = []
     for record in ref.core.table.records():
-        if record.state in _UNSETTLED or (record.state is State.RESTARTING and record.run is not None):
-            return False
-        if isinstance(record.ref, BaseSupervisorRef) and not _is_settled(record.ref, end):
-            return False
-    return True
+        ended = record.run is not None and not record.run.is_current()  # it will hear of that
+        starts = record.state is State.RESTARTING and record.run is not None
+        if ended or starts or record.state in _UNSETTLED:
+            return None
+        if isinstance(record.ref, BaseSupervisorRef):
+            below.append(record.ref)
+    return below
 
 
 def assert_no_leaks(timeout: float = 5.0) -> None:
-    """Check that no actor, name, zombie or thread of this package is left, waiting up to `timeout` seconds for that.
+    """Check that nothing of this package is left, waiting up to `timeout` seconds for that.
+
+    Looked for: supervisors, actors (pykka's own as well), entries, locks and waiting handles of registries, zombies, and threads that
+    belong to no actor.
 
     Raises:
         AssertionError: Says what is left.
@@ -146,8 +180,14 @@ def assert_no_leaks(timeout: float = 5.0) -> None:
 def _left() -> list[str]:
     found = [f"supervisor {'/'.join(ref.core.path)}" for ref in roots.all_roots()]
     found += [f"actor {ref}" for ref in pykka.ActorRegistry.get_all()]
-    if names.count():
-        found.append(f"{names.count()} names")
+    for registry in all_registries():
+        entries, waiting = registry.registrations, registry.registrations.waiters()
+        if not entries.is_down and entries.count():
+            found.append(f"{entries.count()} entries in {registry}")
+        if waiting:
+            found.append(f"{waiting} waiting for a key of {registry}")
+        if len(registry.locks):
+            found.append(f"{len(registry.locks)} locks of {registry}")
     found += [f"zombie {'/'.join(zombie.path)} on {zombie.thread_name}" for zombie in zombies()]
     found += [
         f"thread {thread.name}" for thread in threading.enumerate() if thread.name.startswith("supervisors-")

@@ -81,6 +81,10 @@ class Answer:
         self.value = self.error = None
         self.done = False
 
+    @property
+    def wanted(self):
+        return not self.done
+
     def ok(self, value):
         assert not self.done
         self.value, self.done = value, True

@@ -5,11 +5,12 @@ The only package that uses pykka's private names. Others import from here, not f
 
 from supervisors.clock import system_clock
 from supervisors.runtime.actor import PooledActor
-from supervisors.runtime.blocking import LOOK_UP, managed_blocking
+from supervisors.runtime.blocking import LOOK_UP, block_on, managed_blocking
+from supervisors.runtime.calling import call_ref, callers, chain_here, lend_chain
 from supervisors.runtime.dispatcher import Dispatcher, release_idle_dispatchers
 from supervisors.runtime.fork import after_fork_in_child
 from supervisors.runtime.futures import PooledFuture
-from supervisors.runtime.incarnation import Incarnation, current, incarnation_of
+from supervisors.runtime.incarnation import Incarnation, current, incarnation_of, locks
 from supervisors.runtime.launching import hooks, launch, start_actor
 from supervisors.runtime.lifecycle import (
     ask_callback,
@@ -44,11 +45,17 @@ __all__ = [
     "abandon",
     "after_fork_in_child",
     "ask_callback",
+    "block_on",
+    "call_ref",
+    "callers",
+    "chain_here",
     "current",
     "fence",
     "hooks",
     "incarnation_of",
     "launch",
+    "lend_chain",
+    "locks",
     "managed_blocking",
     "on_zombie_exit",
     "release_idle_threads",

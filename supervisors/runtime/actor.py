@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import pykka
 
@@ -13,6 +13,7 @@ from supervisors.runtime.flag import Flag
 from supervisors.runtime.futures import PooledFuture
 from supervisors.runtime.incarnation import Incarnation
 from supervisors.runtime.mailbox import Mailbox
+from supervisors.runtime.ref import Ref
 
 if TYPE_CHECKING:
     import threading
@@ -32,9 +33,16 @@ class PooledActor(pykka.Actor):
     Deviation from pykka: a BaseException in a handler ends this actor and answers its asker; no other actor is stopped.
 
     dispatcher: Name of the dispatcher it runs on.
+    trap_exit: Be told, by an `ExitSignal`, of the ends of those it is linked to instead of ending with them.
+    ask_failure: Whether an exception in an ask or a call goes to the asker and no further ("return"), or ends the actor
+        ("crash"); the spec may say the latter too.
+
+    Any other actor class may have the last two as well.
     """
 
     dispatcher: ClassVar[str] = "actors"
+    trap_exit: ClassVar[bool] = False
+    ask_failure: ClassVar[Literal["return", "crash"]] = "return"
 
     actor_inbox: Mailbox
 
@@ -43,7 +51,7 @@ class PooledActor(pykka.Actor):
         self.actor_urn = _urn()
         self.actor_inbox = self._create_actor_inbox()
         self.actor_stopped = cast("threading.Event", Flag())
-        self._actor_ref = pykka.ActorRef(self)
+        self._actor_ref = Ref(self)
 
     @staticmethod
     def _create_actor_inbox() -> Mailbox:

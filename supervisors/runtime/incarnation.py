@@ -22,6 +22,7 @@ from supervisors.runtime.values import ENDED, UNSUPERVISED, Ignored, LaunchInfo,
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from supervisors.runtime.futures import PooledFuture
     from supervisors.runtime.mailbox import Inbox
     from supervisors.runtime.values import OnExit, OnStarted, Runner
     from supervisors.runtime.zombies import Zombie
@@ -50,6 +51,7 @@ class Incarnation:
         "info",
         "on_exit",
         "on_started",
+        "pending",
         "ref",
         "reply",
         "runner",
@@ -73,6 +75,7 @@ class Incarnation:
     ) -> None:
         self.ref = ref
         self.inbox = inbox
+        inbox.incarnation = self  # before it has a name: who finds it may ask for it at once
         self.info = info
         self.on_started = on_started
         self.on_exit = on_exit
@@ -83,6 +86,7 @@ class Incarnation:
         self.begun = False  # `on_start` was called
         self.runner: Runner | None = None  # while a handler may run
         self.reply: pykka.Future[Any] | None = None  # of the message in progress
+        self.pending: PooledFuture[Any] | None = None  # the call its handler waits for
         self.attention = False  # the loop looks at the next two before it takes a message
         self.stop_reason: ExitReason | None = None  # somebody asked it to stop
         self.end_reason: ExitReason | None = None  # it has decided to end
@@ -164,11 +168,10 @@ class Incarnation:
             self.watchers[token] = function
             return True
 
-    def remove_watcher(self, token: object) -> None:
-        """Take back what `add_watcher` was given under this token; harmless when there is nothing or it has been called."""
+    def remove_watcher(self, token: object) -> bool:
+        """Take back what `add_watcher` was given under this token; False when there is nothing, or its turn has come."""
         with locks.life:
-            if self.watchers is not None:
-                self.watchers.pop(token, None)
+            return self.watchers is not None and self.watchers.pop(token, None) is not None
 
     # Coming up
 

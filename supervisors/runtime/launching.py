@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import pykka
 
-from supervisors.errors import Fenced, StartFailed
+from supervisors.errors import AlreadyRegistered, AlreadyStarted, Fenced, InvalidOption, StartFailed
 from supervisors.reasons import Normal, Shutdown
 from supervisors.runtime import actor as pooled
 from supervisors.runtime import threads
@@ -43,6 +43,9 @@ class Names(Protocol):
 
     def whereis(self, key: Hashable) -> pykka.ActorRef[Any] | None:
         """Find the live actor of that name."""
+
+    def resolve(self, key: Hashable) -> pykka.ActorRef[Any]:
+        """Find the live actor of that name; raises NoProcError."""
 
 
 class _Hooks:
@@ -121,7 +124,7 @@ def start_actor(cls: type[A], *args: Any, name: Hashable | None = None, **kwargs
 
     Raises:
         StartFailed: `on_start` has not come to an end, or answered IGNORE.
-        AlreadyRegistered: The name is taken.
+        AlreadyStarted: The name is taken. (AlreadyRegistered within a `start` callable: its supervisor makes that of it.)
         Exception: What the constructor raised.
     """
     names = () if name is None else (name,)
@@ -149,7 +152,10 @@ def start_actor(cls: type[A], *args: Any, name: Hashable | None = None, **kwargs
         return child.incarnation.ref
     started: PooledFuture[Outcome] = PooledFuture()
     info = LaunchInfo(names=names) if names else UNSUPERVISED
-    incarnation = _start(cls, args, kwargs, info, lambda _, outcome: started.set(outcome), None)
+    try:
+        incarnation = _start(cls, args, kwargs, info, lambda _, outcome: started.set(outcome), None)
+    except AlreadyRegistered as error:
+        raise AlreadyStarted(error.ref, str(error)) from error
     outcome = started.get()
     if isinstance(outcome, StartFailure):
         raise StartFailed(cls.__qualname__, outcome.reason)
@@ -172,6 +178,9 @@ def _start(
         raise Fenced("this incarnation was abandoned: it may not start actors")
     if not issubclass(cls, (PooledActor, pykka.ThreadingActor)):
         raise TypeError(f"{cls.__qualname__} is neither a PooledActor nor a pykka.ThreadingActor")
+    on_failure = getattr(cls, "ask_failure", "return")
+    if on_failure not in {"return", "crash"}:
+        raise InvalidOption("ask_failure", on_failure, f'of {cls.__qualname__} must be "return" or "crash"')
     actor: PooledActor | pykka.ThreadingActor = cls(*args, **kwargs)
     ref: pykka.ActorRef[Any] | None = getattr(actor, "actor_ref", None)
     if ref is None:
@@ -179,9 +188,9 @@ def _start(
     inbox = actor.actor_inbox if isinstance(actor, PooledActor) else threads.instrument(actor)
     incarnation = Incarnation(ref, inbox, info, on_started, on_exit)
     try:
+        pykka.ActorRegistry.register(ref)
         for name in info.names:
             _claim(name, incarnation)
-        pykka.ActorRegistry.register(ref)
         if isinstance(actor, PooledActor):
             pooled.run(actor, incarnation)
         else:

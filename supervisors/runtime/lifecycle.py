@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from supervisors.reasons import Exit, ExitReason, Normal, Shutdown
+from supervisors.reasons import Exit, ExitReason, Normal, Shutdown, check_reason
 from supervisors.runtime.blocking import block_on
 from supervisors.runtime.futures import PooledFuture
 from supervisors.runtime.incarnation import Incarnation, current, incarnation_of, locks
@@ -38,8 +38,9 @@ def request_stop(
         False when it has ended already.
 
     Raises:
-        TypeError: The actor was not started through this package.
+        TypeError: The actor was not started through this package, or `reason` is no ExitReason.
     """
+    check_reason(reason)
     incarnation = incarnation_of(ref)
     if incarnation is None:
         raise TypeError(f"{ref} was not started by start_actor() or a supervisor; use ref.stop()")
@@ -62,7 +63,9 @@ def stop_self(reason: ExitReason = Normal()) -> None:  # noqa: B008 # frozen
 
     Raises:
         RuntimeError: Called outside of an actor's handler.
+        TypeError: `reason` is no ExitReason.
     """
+    check_reason(reason)
     incarnation = _me("stop_self()")
     with locks.life:
         if incarnation.end_reason is None:

@@ -171,7 +171,8 @@ def _failed(incarnation: Incarnation, actor: pykka.Actor, error: BaseException) 
         return True  # abandoned: nobody wants to know
     reply = incarnation.reply
     survives = isinstance(error, Exception) and not isinstance(error, Exit)
-    if survives and reply is not None and incarnation.info.ask_failure == "return":
+    crashes = "crash" in {incarnation.info.ask_failure, getattr(actor, "ask_failure", None)}
+    if survives and reply is not None and not crashes:
         incarnation.reply = None
         log_returned(actor, error)
         fail(reply, error)

@@ -12,14 +12,14 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors.runtime.incarnation import set_current
+import pykka
+
+from supervisors.runtime.incarnation import locks, set_current
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.messages import WAKE, reject
 from supervisors.runtime.values import ENDED
 
 if TYPE_CHECKING:
-    import pykka
-
     from supervisors.reasons import ExitReason
     from supervisors.runtime.dispatcher import Dispatcher, Worker
     from supervisors.runtime.incarnation import Incarnation
@@ -90,12 +90,18 @@ class Mailbox(Inbox):
         self.context = contextvars.Context()  # the actor's own, as a thread of its own would have
 
     def start(self, actor: pykka.Actor, incarnation: Incarnation, dispatcher: Dispatcher) -> None:
-        """Let the actor run."""
-        self.incarnation = incarnation
+        """Let the actor run; one without an `on_start` of its own is up at once, and no thread is woken for that."""
         dispatcher.actor_starts()
-        self.actor = actor
         self.dispatcher = dispatcher
-        dispatcher.submit(self)
+        self.actor = actor
+        if incarnation.state in ENDED:  # abandoned before it began
+            self.let_go()
+        if getattr(actor.on_start, "__func__", None) is pykka.Actor.on_start:
+            incarnation.begun = True
+            incarnation.up()
+            self._rest(incarnation)
+        else:
+            dispatcher.submit(self)
 
     def put(self, envelope: Envelope[Any], /) -> None:
         self.queue.put(envelope)
@@ -124,6 +130,10 @@ class Mailbox(Inbox):
             incarnation.runner = None
             if incarnation.zombie is not None:
                 incarnation.zombie.ended()
+        self._rest(incarnation)
+
+    def _rest(self, incarnation: Incarnation) -> None:
+        """Let go of the gate, unless there is more to do."""
         if incarnation.state in ENDED:
             self.drain()  # and the gate stays held
         elif not self.queue.empty() or incarnation.attention:
@@ -152,9 +162,10 @@ class Mailbox(Inbox):
                 return
 
     def let_go(self) -> None:
-        self.actor = None
-        if self.dispatcher is not None:
-            self.dispatcher.actor_ended()
+        with locks.life:
+            actor, self.actor = self.actor, None
+        if actor is not None:
+            self.dispatcher.actor_ended()  # type: ignore[union-attr] # it had one before it had the actor
 
 
 class ThreadInbox(Inbox):

@@ -12,6 +12,7 @@ from supervisors.runtime.logs import log, report
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.mailbox import ThreadInbox
 from supervisors.runtime.messages import WAKE
+from supervisors.runtime.ref import Ref
 from supervisors.runtime.values import ENDED
 
 _warned: set[type] = set()
@@ -22,6 +23,8 @@ def instrument(actor: pykka.ThreadingActor) -> ThreadInbox:
     inbox, old = ThreadInbox(), actor.actor_inbox
     actor.actor_inbox = inbox
     actor.actor_ref.actor_inbox = inbox
+    if type(actor.actor_ref) is pykka.ActorRef:
+        actor.actor_ref.__class__ = Ref  # and not another ref: this one may be known already
     while not old.empty():
         inbox.put(old.get())
     return inbox
@@ -39,7 +42,6 @@ def run(actor: pykka.ThreadingActor, incarnation: Incarnation) -> None:
         name=_thread_name(incarnation),
         daemon=_is_daemon(type(actor)),
     )
-    incarnation.inbox.incarnation = incarnation
     incarnation.runner = thread
     thread.start()
 
@@ -48,7 +50,7 @@ def _main(incarnation: Incarnation, actor: pykka.ThreadingActor) -> None:
     set_current(incarnation)
     inbox = incarnation.inbox
     try:
-        ended = not begin(incarnation, actor)
+        ended = incarnation.state in ENDED or not begin(incarnation, actor)  # abandoned before it began
         while not ended:
             envelope = WAKE if incarnation.attention else inbox.get()
             incarnation.reply = envelope.reply_to  # before the look: who abandons us sees it, or we see that
@@ -56,6 +58,7 @@ def _main(incarnation: Incarnation, actor: pykka.ThreadingActor) -> None:
                 break
             if envelope is not WAKE:
                 ended = handle(incarnation, actor, envelope.message) or incarnation.state in ENDED
+                envelope = WAKE  # an idle actor keeps neither its last message nor its last answer
     except BaseException as error:  # a bug of this package
         report("loop_failed", error, actor=str(incarnation.ref))
     finally:

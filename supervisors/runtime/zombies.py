@@ -127,6 +127,8 @@ def abandon(incarnation: Incarnation, reason: ExitReason = Killed(abandoned=True
     if not incarnation.declare(reason, mark=mark):
         return None
     incarnation.wake_sleeper()
+    if (pending := incarnation.pending) is not None:
+        pending.cancel()
     if zombie is None:
         return None
     zombie.stack = _stack(zombie.thread_ident)

@@ -1,5 +1,6 @@
 """What the conformance cases share: a worker that does what it is told, and events to wait for."""
 
+import itertools
 import queue
 import threading
 from types import SimpleNamespace
@@ -8,9 +9,20 @@ import pykka
 import pytest
 
 import supervisors
-from supervisors import ChildSpec, DynamicSupervisor, Exit, Normal, PooledActor, Supervisor, sleep
+from supervisors import (
+    ChildSpec,
+    DynamicSupervisor,
+    Exit,
+    Normal,
+    PooledActor,
+    Registry,
+    Supervisor,
+    sleep,
+    start_actor,
+)
 from supervisors.testing import FakeClock, assert_no_leaks
 
+numbers = itertools.count()
 PATIENCE = 10.0  # seconds a test waits for something that should take milliseconds
 
 
@@ -96,6 +108,26 @@ WORKERS = {"pooled": make_worker(PooledActor), "threading": make_worker(pykka.Th
 def worker(request):
     """Worker class, on the pool and on a thread of its own."""
     return WORKERS[request.param]
+
+
+@pytest.fixture
+def actor(worker):
+    """Start workers nobody supervises, stopped with the test."""
+    made = []
+
+    def begin(**options):
+        made.append(start_actor(worker, **options))
+        return made[-1]
+
+    yield begin
+    for ref in made:
+        ref.stop()
+
+
+@pytest.fixture(params=["unique", "duplicate"])
+def either(request):
+    """Registry of either kind."""
+    return Registry(("either", next(numbers)), keys=request.param)
 
 
 @pytest.fixture

@@ -1,27 +1,32 @@
 import random
 import threading
 
+import pykka
 import pytest
 
 from supervisors import (
     AlreadyPresent,
     AlreadyStarted,
+    Backoff,
     CalleeExited,
     ChildSpec,
     DynamicSupervisor,
     MaxChildren,
     NoProcError,
     NotFound,
+    Restarting,
     Running,
     Shutdown,
     StartFailed,
     Supervisor,
     SupervisorError,
     WouldDeadlock,
+    monitor,
     start_actor,
     whereis,
 )
 from supervisors.events import ChildStarted
+from supervisors.testing import settle
 
 PATIENCE = 10.0
 
@@ -57,6 +62,78 @@ def test_S_131_an_unknown_id_is_not_found(start, spec) -> None:
         for operation in operations:
             with pytest.raises(NotFound):
                 operation(unknown)
+
+
+OPERATIONS = {
+    # what each operation answers when the child is: absent, running, restarting, parked, stopped
+    "start_child": ("ref", AlreadyStarted, AlreadyPresent, AlreadyPresent, AlreadyPresent),
+    "terminate_child": (NotFound, Shutdown(), None, None, None),
+    "restart_child": (NotFound, Running, Restarting, "ref", "ref"),
+    "delete_child": (NotFound, Running, Restarting, Restarting, None),
+    "get_childspec": (NotFound, "a", "a", "a", "a"),
+    "which_child": (NotFound, "a", "a", "a", "a"),
+}
+STATES = ("absent", "running", "restarting", "parked", "stopped")
+
+
+@pytest.fixture(params=STATES)
+def child_in(request, start, spec, do, clock):
+    """A supervisor whose child "a" is in some state, and which one that is."""
+    state = request.param
+    flags = {"parked": {"on_exceeded": "park", "max_restarts": 0}, "restarting": {"backoff": Backoff()}}
+    sup = start([] if state == "absent" else [spec("a")], clock=clock, **flags.get(state, {}))
+    if state in {"parked", "restarting"}:
+        down = monitor(sup.which_child("a").ref)
+        sup.which_child("a").ref.tell(do.crash)
+        down.wait(PATIENCE)
+        settle(sup, PATIENCE)
+    elif state == "stopped":
+        sup.terminate_child("a")
+    assert [child.state for child in sup.which_children()] == ([] if state == "absent" else [state])
+    return sup, state
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_S_130_S_131_every_operation_answers_by_the_state_of_the_child(child_in, spec, operation) -> None:
+    sup, state = child_in
+    expected = OPERATIONS[operation][STATES.index(state)]
+    argument = spec("a") if operation == "start_child" else "a"
+    if isinstance(expected, type):
+        with pytest.raises(expected):
+            getattr(sup, operation)(argument)
+        assert [child.state for child in sup.which_children()] == ([] if state == "absent" else [state])
+        return
+    answer = getattr(sup, operation)(argument)
+    if expected == "ref":
+        assert answer is sup.which_child("a").ref
+        assert answer.is_alive()
+        assert sup.count_children().parked == 0
+    elif expected == "a":
+        assert answer.id == "a"
+    else:
+        assert answer == expected
+        left = [] if operation == "delete_child" else ["stopped"]
+        assert [child.state for child in sup.which_children()] == left
+
+
+def test_a_restart_by_hand_that_fails_leaves_a_stopped_child_stopped_and_counts_nothing(
+    start, spec, clock
+) -> None:
+    calls = []
+
+    def on_start(_actor):
+        calls.append(1)
+        if len(calls) > 1:
+            raise OSError("no")
+
+    sup = start([spec("a", on_start=on_start)], clock=clock, backoff=Backoff(initial=1))
+    sup.terminate_child("a")
+    with pytest.raises(StartFailed):
+        sup.restart_child("a")
+    clock.advance(60)
+    settle(sup, PATIENCE)
+    assert sup.which_child("a").state == "stopped"
+    assert (len(calls), len(sup.core.window)) == (2, 0)
 
 
 def test_S_132_starting_a_running_id_names_its_ref(start, spec) -> None:
@@ -193,8 +270,11 @@ def test_S_143_queries_answer_while_a_stop_waits_for_a_child(start, spec, hang) 
     assert stopped.get(timeout=PATIENCE)
 
 
-def test_S_144_many_threads_at_once_leave_records_and_actors_in_agreement(start, worker) -> None:
-    sup = start([], max_restarts=1000)
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+def test_S_144_many_threads_at_once_leave_records_and_actors_in_agreement(
+    start, worker, do, strategy
+) -> None:
+    sup = start([], max_restarts=100_000, strategy=strategy)
     errors = []
 
     def act(seed):
@@ -206,10 +286,11 @@ def test_S_144_many_threads_at_once_leave_records_and_actors_in_agreement(start,
                 lambda name=name: sup.terminate_child(name),
                 lambda name=name: sup.restart_child(name),
                 lambda name=name: sup.delete_child(name),
+                lambda name=name: sup.child(name).tell(do.crash),
             ]
             try:
                 source.choice(choices)()
-            except SupervisorError:
+            except (SupervisorError, pykka.ActorDeadError):
                 continue
             except Exception as error:
                 errors.append(error)
@@ -220,8 +301,11 @@ def test_S_144_many_threads_at_once_leave_records_and_actors_in_agreement(start,
     for thread in threads:
         thread.join(PATIENCE * 3)
         assert not thread.is_alive()
+    settle(sup, PATIENCE)
     assert errors == []
+    assert sup.is_alive()
     for child in sup.which_children():
+        assert child.state in {"running", "stopped"}
         assert (child.state == "running") == (child.ref is not None and child.ref.is_alive())
 
 

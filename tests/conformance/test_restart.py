@@ -16,8 +16,8 @@ from supervisors import (
     Shutdown,
     Supervisor,
     backoff_reset,
+    kill,
     monitor,
-    request_stop,
 )
 from supervisors.events import (
     ChildExited,
@@ -447,7 +447,7 @@ def test_S_167_a_named_sub_supervisor_that_is_killed_comes_back_under_its_name(s
     sup = start([inner, static])
     for name in ("sub", "tree"):
         old, worker = whereis(name), whereis("worker")
-        request_stop(old, Killed())
+        kill(old)
         assert events.wait(ChildExited, id=name).reason == Killed()
         new = events.wait(ChildStarted, id=name, generation=1).ref
         assert whereis(name) is new
@@ -456,7 +456,7 @@ def test_S_167_a_named_sub_supervisor_that_is_killed_comes_back_under_its_name(s
 
 
 ENDS = {
-    "kill": lambda sup, do: request_stop(sup.which_child("a").ref, Killed()),
+    "kill": lambda sup, do: kill(sup.which_child("a").ref),
     "normal": lambda sup, do: sup.which_child("a").ref.tell(do.finish(Normal())),
     "crash": lambda sup, do: sup.which_child("a").ref.tell(do.crash),
     "terminate": lambda sup, do: sup.terminate_child("a"),

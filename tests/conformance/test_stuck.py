@@ -275,7 +275,7 @@ def test_S_249_a_tree_shows_states_restarts_and_zombies(start, spec, hang, event
     text = format_tree(sup, stacks=True)
     for part in (
         "top [one_for_one 0/2, 1 zombie]",
-        "+- stuck  stopped (last Killed(abandoned=True))",
+        "+- stuck  stopped (1 zombie, last Killed(abandoned=True))",
         "+- inner [one_for_one 0/3]",
         "|  +- waits  restarting (last Crash(ValueError))",
         "|  +- done  stopped",

@@ -502,8 +502,8 @@ def test_what_cannot_be_a_task_is_refused_at_the_call(tasks) -> None:
     with pytest.raises(ValueError, match="on_timeout"):
         poll_all([task], on_timeout="x")
     assert task.shutdown() is None
-    with pytest.raises(TypeError, match="strategy"):
-        TaskSupervisor.start(strategy="one_for_one")
+    with pytest.raises(ValueError, match="strategy"):
+        TaskSupervisor.start(strategy="one_for_all")
 
 
 def test_S_127_a_task_supervisor_has_no_automatic_shutdown() -> None:

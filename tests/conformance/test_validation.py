@@ -30,21 +30,28 @@ def test_S_030_a_flag_out_of_range_is_refused_with_field_and_value(kind, field, 
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("field", ["strategy", "auto_shutdown"])
-def test_a_value_that_is_not_there_yet_names_those_that_are(field) -> None:
-    value, valid = {
-        "strategy": ("one_for_all", "one_for_one"),
-        "auto_shutdown": ("any_significant", "never"),
-    }[field]
-    with pytest.raises(InvalidOption, match=f"not available yet.*{valid}"):
+@pytest.mark.parametrize(
+    ("field", "value", "valid"),
+    [("strategy", "none_for_one", "one_for_all"), ("auto_shutdown", "sometimes", "any_significant")],
+)
+def test_a_value_that_is_unknown_names_those_that_are_known(field, value, valid) -> None:
+    with pytest.raises(InvalidOption, match=f"one of.*{valid}"):
         Supervisor.start(**{field: value})
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("strategy", "one_for_all"), ("max_children", -1), ("max_children", 1.5), ("extra_args", 3)],
+    [
+        ("strategy", "one_for_all"),
+        ("strategy", "rest_for_one"),
+        ("auto_shutdown", "any_significant"),
+        ("auto_shutdown", "all_significant"),
+        ("max_children", -1),
+        ("max_children", 1.5),
+        ("extra_args", 3),
+    ],
 )
-def test_S_031_a_dynamic_supervisor_refuses_its_own_flags_out_of_range(field, value) -> None:
+def test_S_031_S_127_a_dynamic_supervisor_refuses_its_own_flags_out_of_range(field, value) -> None:
     with pytest.raises(InvalidOption) as caught:
         DynamicSupervisor.start(**{field: value})
     assert caught.value.field == field
@@ -78,6 +85,21 @@ def test_S_035_S_037_significance_needs_automatic_shutdown(start, start_dynamic,
     for sup in (start([]), start_dynamic()):
         with pytest.raises(InvalidChildSpec, match="significant"):
             sup.start_child(significant)
+    for mode in ("any_significant", "all_significant"):
+        sup = start([significant], auto_shutdown=mode)
+        with pytest.raises(InvalidChildSpec, match="significant"):
+            sup.start_child(spec("b", significant=True))  # permanent
+        assert sup.start_child(spec("b", restart="temporary", significant=True)).is_alive()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_a_child_that_others_depend_on_cannot_be_parked(start, spec, strategy) -> None:
+    with pytest.raises(InvalidOption, match="on_exceeded"):
+        Supervisor.start(strategy=strategy, on_exceeded="park")
+    with pytest.raises(InvalidChildSpec, match="on_exceeded"):
+        Supervisor.start([spec("a", on_exceeded="park")], strategy=strategy)
+    with pytest.raises(InvalidChildSpec, match="on_exceeded"):
+        start([], strategy=strategy).start_child(spec("a", on_exceeded="park"))
 
 
 def test_S_036_an_unknown_option_is_a_type_error() -> None:

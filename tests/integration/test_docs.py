@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ["agents.md"]
+PAGES = ["agents.md", "names.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

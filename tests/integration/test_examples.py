@@ -16,6 +16,23 @@ SAYS = {
     "supervised_agent.py": ["ticket-0: ", "ticket-2: ", "user turn 4", "8 messages, restarted 1 time(s)"],
     "custom_provider.py": ["Certainly: 42 (2 turns, desk 3)", "Well, |lovely |weather |today| 2 messages"],
     "from_asyncio.py": ["agent-0: ", "agent-2: ", "completed after 1 turn(s)"],
+    "supervisors_names.py": [
+        "balance: 100",
+        "the account crashed: Crash(ValueError('overdrawn'))",
+        "'account': nobody has that name now",
+        "balance of the new one: 5",
+        "Ada has read: the books are closed",
+        "Ben has read: the books are closed",
+        "told nobody: False",
+    ],
+    "supervisors_strategies.py": [
+        "hello, says connection 0",
+        "the connection ended: Crash(ConnectionError('the peer went away'))",
+        "the session ended with it: Shutdown(detail=None)",
+        "hello again, says connection 1",
+        "the job before it is the same: True",
+        "the tree ended: Shutdown(detail=None)",
+    ],
     "supervisors_tasks.py": [
         "text of https://a.example/4",
         "https://slow.example/2 failed: TimedOut",

@@ -8,8 +8,9 @@ import threading
 import pykka
 import pytest
 
-from supervisors.errors import AlreadyRegistered, NoProcError
-from supervisors.registry import Handle, Registry, names, whereis
+from supervisors.errors import AlreadyRegistered, AlreadyStarted, NoProcError
+from supervisors.handles import Handle
+from supervisors.registry import Registry, names, whereis
 from supervisors.runtime import PooledActor, PooledFuture, start_actor
 
 WAIT = 5.0
@@ -71,7 +72,7 @@ def test_an_actor_may_have_many_keys_and_loses_all_with_its_end(actor, registry)
     ref.stop()
 
     assert before == ["a", "b", ("c", 1)]
-    assert (registry.keys(ref), registry.count(), registry._owned) == ([], 0, {})
+    assert (registry.keys(ref), registry.count()) == ([], 0)
 
 
 def test_unregister_removes_only_what_is_ones_own_and_always_succeeds(actor, registry) -> None:
@@ -141,20 +142,21 @@ def test_keys_are_equal_as_python_says(actor, registry) -> None:
 
 def test_registries_are_found_by_name(registry) -> None:
     assert Registry.get(registry.name) is registry
-    with pytest.raises(ValueError, match="there is a registry"):
+    with pytest.raises(ValueError, match="Registry.get"):
         Registry(registry.name)
     with pytest.raises(ValueError, match="no registry"):
         Registry.get("unknown")
     with pytest.raises(ValueError, match="unique"):
-        Registry("other", keys="duplicate")
+        Registry("other", keys="triple")
 
 
 def test_start_actor_registers_in_the_default_registry(actor) -> None:
     ref = actor(name="named")
 
     assert whereis("named") is names.whereis("named") is ref
-    with pytest.raises(AlreadyRegistered):
+    with pytest.raises(AlreadyStarted) as caught:
         actor(name="named")
+    assert caught.value.ref is ref
 
 
 # Handles
@@ -190,7 +192,7 @@ def test_a_handle_may_wait_for_a_restart(actor) -> None:
 
     assert asked.get(timeout=WAIT) == "here"
     thread.join(WAIT)
-    assert names._waiting == {}
+    assert names.registrations.waiters() == 0
 
 
 def test_a_handle_waits_no_longer_than_it_was_told() -> None:
@@ -199,7 +201,7 @@ def test_a_handle_waits_no_longer_than_it_was_told() -> None:
     assert handle.whereis() is None
     with pytest.raises(NoProcError):
         handle.ask("x")
-    assert names._waiting == {}
+    assert names.registrations.waiters() == 0
 
 
 def test_a_wait_in_a_handler_starves_nobody(actor) -> None:

@@ -13,6 +13,25 @@ def test_cancelled_timers_do_not_pile_up_until_they_are_due() -> None:
     assert clock._thread is None
 
 
+def test_a_timer_wakes_the_thread_only_when_it_would_look_too_late() -> None:
+    clock = SystemClock(linger=60)
+    first = threading.Event()
+    clock.call_later(0, first.set)
+    assert first.wait(5)  # the thread lingers now, or will
+    woken = []
+    notify = clock._condition.notify
+    clock._condition.notify = lambda: woken.append(1) or notify()
+    for _ in range(10):
+        clock.call_later(3600, int).cancel()
+    assert woken == []
+    soon = threading.Event()
+    clock.call_later(0.01, soon.set)
+    assert soon.wait(5)
+    clock._condition.notify = notify
+    clock.release()
+    assert clock._thread is None
+
+
 def test_timers_run_in_order_and_a_cancelled_one_does_not() -> None:
     clock = SystemClock()
     seen, done = [], threading.Event()

@@ -31,7 +31,7 @@ def test_initial_children_start_one_after_the_other_and_then_the_supervisor_is_u
 def test_S_020_a_failed_initial_child_rolls_back_in_reverse_order() -> None:
     machine = Machine()
     machine.log()
-    machine.core._is_up = False
+    machine.core.is_up = False
     machine.core.start_initial([spec(name) for name in "abcd"])
     machine.up(), machine.up()
     machine.fail()

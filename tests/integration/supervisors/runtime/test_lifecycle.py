@@ -14,12 +14,14 @@ from supervisors.reasons import Exit, Killed, Normal, Shutdown
 from supervisors.registry import names, whereis
 from supervisors.runtime import (
     DEFER_START,
+    Dispatcher,
     Ignored,
     LaunchInfo,
     PooledActor,
     PooledFuture,
     StartFailure,
     Up,
+    abandon,
     ask_callback,
     current,
     incarnation_of,
@@ -51,6 +53,72 @@ def test_launch_does_not_wait_and_says_up_when_on_start_is_through(launched, scr
     assert state == "starting"
     assert one.outcome() == Up()
     assert one.run.state == "running"
+
+
+class Plain(PooledActor):
+    """Has no `on_start`; messages that are callable are called with the actor."""
+
+    dispatcher = "plain"
+
+    def __init__(self, first=None, on_start=None):
+        super().__init__()
+        if on_start is not None:
+            self.on_start = on_start
+        if first is not None:
+            self.actor_ref.tell(first)
+
+    def on_receive(self, message):
+        return message(self) if callable(message) else message
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """Dispatchers that were given work, once for each time."""
+    seen, submit = [], Dispatcher.submit
+    monkeypatch.setattr(
+        Dispatcher, "submit", lambda self, runnable: seen.append(self.name) or submit(self, runnable)
+    )
+    return seen
+
+
+def test_a_pooled_actor_without_on_start_is_up_at_once_and_wakes_nobody(submitted) -> None:
+    ref = start_actor(Plain)
+
+    assert incarnation_of(ref).state == "running"
+    assert submitted == []
+    assert ref.ask("x", timeout=WAIT) == "x"
+    assert submitted == ["plain"]
+    assert ref.stop(timeout=WAIT)
+
+
+def test_what_a_pooled_actor_without_on_start_told_itself_in_its_constructor_is_handled(submitted) -> None:
+    handled = PooledFuture()
+    ref = start_actor(Plain, first=lambda actor: handled.set(actor.actor_urn))
+
+    assert handled.get(timeout=WAIT) == ref.actor_urn
+    assert submitted == ["plain"]
+    assert ref.stop(timeout=WAIT)
+
+
+def test_an_on_start_that_an_actor_was_given_is_called_on_its_dispatcher() -> None:
+    where = []
+    ref = start_actor(Plain, on_start=lambda: where.append(threading.current_thread().name))
+
+    assert where[0].startswith("supervisors-plain-")
+    assert ref.stop(timeout=WAIT)
+
+
+@pytest.mark.parametrize(
+    "end", [lambda ref: request_stop(ref, Killed()), lambda ref: abandon(incarnation_of(ref))]
+)
+def test_a_pooled_actor_that_never_ran_ends_like_others(end) -> None:
+    ref = start_actor(Plain)
+    watch = monitor(ref)
+    end(ref)
+
+    assert watch.wait(WAIT).reason == Killed()
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("x", timeout=WAIT)
 
 
 def test_an_actor_that_answers_ignore_ends_without_on_stop(launched, script) -> None:
@@ -593,3 +661,54 @@ def test_a_callback_ask_costs_no_thread_and_answers_for_the_dead_too(start, scri
     ask_callback(plain, "hello", lambda future: answers.put(future.done()))
 
     assert {answers.get(timeout=WAIT), answers.get(timeout=WAIT)} == {"hello", True}
+
+
+# Being found before it runs
+
+
+class Found:
+    """A name that does something with the actor the moment it is given to it."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def claim(self, incarnation):
+        self.act(incarnation)
+
+
+class Watched(Plain):
+    def on_start(self):
+        started.append(self.actor_urn)
+
+
+class WatchedThread(pykka.ThreadingActor):
+    def on_start(self):
+        started.append(self.actor_urn)
+
+
+started = []
+
+
+@pytest.mark.parametrize("cls", [Plain, Watched, WatchedThread])
+def test_an_actor_can_be_watched_and_stopped_as_soon_as_it_has_a_name(cls) -> None:
+    seen = []
+    start_actor(
+        cls, name=Found(lambda run: seen.append((monitor(run.ref), request_stop(run.ref, Shutdown("seen")))))
+    )
+    ((watch, accepted),) = seen
+
+    assert accepted
+    assert watch.wait(WAIT).reason == Shutdown("seen")
+
+
+@pytest.mark.parametrize("cls", [Plain, Watched, WatchedThread])
+def test_an_actor_that_was_given_up_before_it_ran_never_does(cls) -> None:
+    started.clear()
+    before = Dispatcher.get("plain").live_count
+    with pytest.raises(StartFailed) as failed:
+        start_actor(cls, name=Found(abandon))
+
+    assert failed.value.reason == Killed()
+    assert Dispatcher.get("plain").live_count == before
+    assert pykka.ActorRegistry.get_by_class(cls) == []
+    assert started == []

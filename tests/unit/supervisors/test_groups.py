@@ -1,0 +1,682 @@
+"""Restarts of several children together, decision by decision, without a thread."""
+
+import pytest
+
+from supervisors.backoff import Backoff
+from supervisors.children import State
+from supervisors.errors import (
+    AlreadyPresent,
+    AlreadyStarted,
+    InvalidChildSpec,
+    InvalidOption,
+    Restarting,
+    RestartIntensityExceeded,
+    TooManyZombies,
+)
+from supervisors.options import Options
+from supervisors.reasons import Killed, Normal, Shutdown
+from supervisors.spec import BRUTAL_KILL, INFINITY
+from tests.machine import BOOM, Machine, spec
+
+SLOW = Backoff(initial=30, jitter=0)
+
+
+class Family(Machine):
+    """A machine whose children go by one letter each; `run_of` finds the latest run of one."""
+
+    def __init__(self, strategy, *specs, **options):
+        options = {"max_restarts": 9} | options
+        children = [spec(one) if isinstance(one, str) else one for one in specs]
+        super().__init__(specs=children, strategy=strategy, **options)
+        self.log()
+
+    def run_of(self, name):
+        return next(run for run in reversed(self.port.runs) if run.id == name)
+
+    def crash(self, name, reason=BOOM):
+        self.exit(reason, self.run_of(name))
+
+    def ended(self, *names):
+        """These end as asked, one after the other."""
+        for name in names:
+            self.exit(Shutdown(), self.run_of(name))
+
+    def came_up(self, *names):
+        for name in names:
+            assert self.port.runs[-1].id == name
+            self.up()
+
+    def shown(self):
+        return {record.id: str(record.state) for record in self.core.table.records()}
+
+    def said(self):
+        """What was done, in short: `-b` asked to stop, `+b` launched."""
+        signs = {"launch": "+", "stop": "-"}
+        return " ".join(signs.get(entry[0], entry[0]) + str(entry[1]) for entry in self.log())
+
+
+def test_S_082_one_for_all_ends_the_others_in_reverse_order_and_starts_all_in_order() -> None:
+    family = Family("one_for_all", "a", "b", "c")
+    family.crash("b")
+    assert family.said() == "-c"
+    assert family.shown() == {"a": "running", "b": "restarting", "c": "stopping"}
+    family.ended("c")
+    assert family.said() == "-a"
+    family.ended("a")
+    assert family.said() == "+a"
+    assert family.shown() == dict.fromkeys("abc", "restarting")
+    family.came_up("a")
+    assert family.said() == "+b"
+    family.came_up("b", "c")
+    assert family.said() == "+c"
+    assert family.shown() == dict.fromkeys("abc", "running")
+    assert [record.generation for record in family.core.table.records()] == [1, 1, 1]
+    assert len(family.core.window) == 1
+
+
+def test_S_084_S_086_rest_for_one_leaves_those_before_alone() -> None:
+    family = Family("rest_for_one", *"abcde")
+    family.crash("c")
+    family.ended("e", "d")
+    family.came_up("c", "d", "e")
+    assert family.said() == "-e -d +c +d +e"
+    assert [record.generation for record in family.core.table.records()] == [0, 0, 1, 1, 1]
+
+
+def test_members_that_need_no_end_are_skipped_and_stopped_ones_come_back_to_life() -> None:
+    family = Family("one_for_all", spec("done", restart="transient"), "byhand", "gone", "a")
+    family.crash("done", Normal())
+    family.ask("terminate_child", "byhand", INFINITY)
+    family.ended("byhand")
+    family.ask("terminate_child", "gone", INFINITY)
+    family.ended("gone")
+    family.ask("delete_child", "gone")
+    family.log()
+    family.crash("a")
+    family.came_up("done", "byhand", "a")
+    assert family.said() == "+done +byhand +a"
+    assert family.shown() == dict.fromkeys(["done", "byhand", "a"], "running")
+
+
+def test_temporary_bystanders_are_dropped() -> None:
+    family = Family("one_for_all", "a", spec("t", restart="temporary"), "b")
+    family.crash("a")
+    family.ended("b", "t")
+    family.came_up("a", "b")
+    assert family.shown() == {"a": "running", "b": "running"}
+
+
+def test_on_exit_of_a_bystander_says_that_it_comes_back() -> None:
+    ends = []
+    family = Family(
+        "one_for_all",
+        "a",
+        spec("b", on_exit=ends.append),
+        spec("t", restart="temporary", on_exit=ends.append),
+    )
+    family.crash("a")
+    family.ended("t", "b")
+    assert [(end.id, end.decision, end.reason) for end in ends] == [
+        ("t", "removed", Shutdown()),
+        ("b", "restart", Shutdown()),
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_S_083_S_085_a_group_that_cannot_come_back_ends_the_supervisor(strategy) -> None:
+    family = Family(strategy, "a", "b", max_restarts=4)
+    family.crash("a")
+    family.ended("b")
+    family.came_up("a")
+    for _ in range(4):
+        assert family.core.stopping is False
+        family.fail()  # b; one_for_all then ends a and starts it again
+        family.run()
+        if strategy == "one_for_all" and not family.core.stopping:
+            family.ended("a")
+            family.came_up("a")
+    family.ended("a")
+    word, reason = family.log()[-1]
+    assert word == "end"
+    assert isinstance(reason.detail, RestartIntensityExceeded)
+    assert reason.detail.child_id == "b"
+    assert set(family.shown().values()) == {"stopped"}
+    assert len([run for run in family.port.runs if run.id == "b"]) == 1 + 4
+
+
+def test_one_for_all_after_a_failed_start_keeps_those_before_until_the_next_attempt() -> None:
+    family = Family("one_for_all", "a", spec("b", backoff=SLOW), "c", max_seconds=60)
+    family.crash("b")
+    family.ended("c", "a")
+    family.advance(30)
+    family.came_up("a")
+    family.fail()
+    assert family.shown() == {"a": "running", "b": "restarting", "c": "stopped"}
+    assert family.core.find("b").next_attempt_at == family.port.clock.now() + 30
+    family.log()
+    family.advance(30)
+    family.ended("a")
+    family.came_up("a", "b", "c")
+    assert family.said() == "-a +a +b +c"
+    assert len(family.core.window) == 2
+
+
+def test_rest_for_one_goes_on_at_the_child_that_failed_to_start() -> None:
+    family = Family("rest_for_one", "a", "b", "c")
+    family.crash("a")
+    family.ended("c", "b")
+    family.came_up("a")
+    family.log()
+    family.fail()
+    family.run()
+    family.came_up("b", "c")
+    assert family.said() == "+b +c"
+    assert family.core.find("a").generation == 1
+    assert len(family.core.window) == 2
+
+
+def test_requests_get_in_between_two_attempts() -> None:
+    family = Family("one_for_all", "a", "b")
+    family.crash("a")
+    family.ended("b")
+    run = family.port.runs[-1]
+    family.core.child_started(run.record, run, BOOM)  # the next attempt waits in the queue now
+    answer = family.ask("terminate_child", "a", INFINITY)
+    assert answer.value is None
+    assert family.shown() == {"a": "stopped", "b": "stopped"}
+    assert family.said() == "-b +a"
+
+
+def test_the_delay_of_a_group_is_that_of_the_child_that_failed() -> None:
+    family = Family("one_for_all", "a", spec("b", backoff=SLOW), "c")
+    family.crash("b")
+    assert family.said() == "-c"  # at once
+    family.ended("c", "a")
+    due = family.port.clock.now() + 30
+    infos = family.core.table.infos()
+    assert [(info.state, info.next_attempt_at) for info in infos] == [(State.RESTARTING, due)] * 3
+    assert len(family.core.window) == 0  # counted when it is made
+    family.log()
+    family.advance(29)
+    assert family.said() == ""
+    family.advance(1)
+    family.came_up("a", "b", "c")
+    assert family.said() == "+a +b +c"
+    assert len(family.core.window) == 1
+
+
+def test_an_attempt_waits_for_members_that_take_longer_to_end_than_the_delay() -> None:
+    family = Family("one_for_all", "a", spec("b", shutdown=60), backoff=Backoff(initial=1, jitter=0))
+    family.crash("a")
+    family.advance(1)
+    assert family.said() == "-b"
+    family.ended("b")
+    assert family.said() == "+a"
+
+
+def test_a_failure_during_the_delay_merges_the_groups() -> None:
+    family = Family(
+        "rest_for_one", spec("a", backoff=Backoff(initial=5, jitter=0)), "b", spec("c", backoff=SLOW), "d"
+    )
+    family.crash("c")
+    family.ended("d")
+    family.advance(10)
+    family.crash("a")
+    family.ended("b")
+    assert family.said() == "-d -b"
+    assert family.core.find("a").next_attempt_at == family.port.clock.now() + 20
+    family.advance(19)
+    assert family.said() == ""
+    family.advance(1)
+    family.came_up(*"abcd")
+    assert len(family.core.window) == 1
+
+
+def test_a_merged_group_waits_for_the_longer_delay() -> None:
+    family = Family(
+        "rest_for_one", spec("a", backoff=SLOW), "b", spec("c", backoff=Backoff(initial=5, jitter=0))
+    )
+    family.crash("c")
+    family.advance(2)
+    family.crash("a")
+    family.ended("b")
+    family.advance(29)
+    assert family.said() == "-b"
+    family.advance(1)
+    family.came_up(*"abc")
+
+
+def test_a_failure_without_a_delay_joins_the_group_that_waits() -> None:
+    family = Family("rest_for_one", "a", spec("b", backoff=SLOW))
+    family.crash("b")
+    family.crash("a")
+    assert family.shown() == {"a": "restarting", "b": "restarting"}
+    assert len(family.core.window) == 0
+    family.advance(30)
+    family.came_up("a", "b")
+    assert len(family.core.window) == 1
+
+
+def test_an_earlier_child_that_fails_while_members_end_widens_the_group_and_counts() -> None:
+    family = Family("rest_for_one", *"abc")
+    family.crash("b")
+    assert family.said() == "-c"
+    family.crash("a")
+    family.ended("c")
+    family.came_up("a", "b", "c")
+    assert family.said() == "+a +b +c"
+    assert len(family.core.window) == 2
+
+
+def test_a_member_that_was_up_again_and_fails_starts_the_group_anew_from_there() -> None:
+    family = Family("rest_for_one", *"abcd")
+    family.crash("a")
+    family.ended(*"dcb")
+    family.came_up("a", "b")
+    family.log()
+    family.crash("b")  # while c starts
+    assert family.said() == "-c"
+    family.ended("c")
+    family.came_up(*"bcd")
+    assert family.said() == "+b +c +d"
+    assert [record.generation for record in family.core.table.records()] == [1, 2, 1, 1]
+    assert len(family.core.window) == 2
+
+
+def test_a_member_that_ends_by_itself_before_its_turn_is_a_bystander() -> None:
+    ends = []
+    family = Family("one_for_all", spec("a", on_exit=ends.append), "b", "c", max_restarts=1)
+    family.crash("b")
+    family.crash("a")
+    family.ended("c")
+    family.came_up(*"abc")
+    assert [end.decision for end in ends] == ["restart"]
+    assert len(family.core.window) == 1
+
+
+def test_an_attempt_over_the_limit_is_not_made() -> None:
+    family = Family("one_for_all", "a", "b", max_restarts=1)
+    family.crash("a")
+    family.ended("b")
+    family.came_up("a", "b")
+    family.log()
+    family.crash("a")
+    assert family.said() == "-b"
+    family.ended("b")
+    ((word, reason),) = family.log()
+    assert (word, reason.detail.child_id) == ("end", "a")
+
+
+def test_a_delayed_attempt_over_the_limit_ends_the_supervisor_when_it_is_due() -> None:
+    family = Family("one_for_all", "a", "b", max_restarts=0, backoff=SLOW)
+    family.crash("a")
+    family.ended("b")
+    assert not family.core.stopping
+    family.advance(30)
+    assert family.log()[-1][0] == "end"
+
+
+def test_a_stop_in_any_part_of_a_group_restart_ends_what_runs() -> None:
+    for part in range(4):
+        family = Family("one_for_all", "a", "b", "c", backoff=Backoff(initial=5, jitter=0))
+        family.crash("b")
+        if part > 0:
+            family.ended("c")
+        if part > 1:
+            family.ended("a")
+        if part > 2:
+            family.advance(5)
+            family.came_up("a")
+        family.log()
+        family.core.stop(Shutdown())
+        family.run()
+        for run in reversed(family.port.runs):
+            if run.record.run is run:
+                family.exit(Shutdown(), run)
+        assert family.log()[-1] == ("end", Shutdown())
+        assert family.port.clock.pending() == []
+        assert set(family.shown().values()) == {"stopped"}
+
+
+def test_terminating_the_failed_child_gives_the_restart_up() -> None:
+    ends = []
+    family = Family("rest_for_one", "a", "b", spec("c", on_exit=ends.append), backoff=SLOW)
+    family.crash("b")
+    family.ended("c")
+    assert family.ask("terminate_child", "b", INFINITY).value is None
+    assert family.shown() == {"a": "running", "b": "stopped", "c": "stopped"}
+    assert [end.decision for end in ends] == ["restart", "stopped"]
+    assert family.port.clock.pending() == []
+    family.advance(100)
+    assert family.said() == "-c"
+
+
+def test_terminating_the_failed_child_while_members_end_gives_up_when_they_have() -> None:
+    family = Family("one_for_all", "a", "b")
+    family.crash("a")
+    family.ask("terminate_child", "a", INFINITY)
+    family.ended("b")
+    assert family.shown() == {"a": "stopped", "b": "stopped"}
+    assert isinstance(family.ask("start_child", spec("a")).error, AlreadyPresent)
+
+
+def test_terminating_another_member_takes_that_one_out_only() -> None:
+    family = Family("one_for_all", "a", "b", "c", backoff=SLOW)
+    family.crash("a")
+    family.ended("c", "b")
+    family.ask("terminate_child", "b", INFINITY)
+    assert family.shown()["b"] == "stopped"
+    family.advance(30)
+    family.came_up("a", "c")
+    assert family.shown() == {"a": "running", "b": "stopped", "c": "running"}
+    family.crash("a")  # the next restart brings it back
+    family.ended("c")
+    family.advance(30)
+    family.came_up("a", "b", "c")
+
+
+def test_terminating_a_member_that_is_being_ended_or_started_keeps_it_stopped() -> None:
+    family = Family("one_for_all", "a", "b", "c")
+    family.crash("a")
+    ending = family.ask("terminate_child", "c", INFINITY)
+    family.ended("c")
+    assert ending.value == Shutdown()
+    family.ended("b")
+    family.came_up("a")
+    starting = family.ask("terminate_child", "b", INFINITY)
+    family.ended("b")
+    assert starting.value == Shutdown()
+    assert family.shown() == {"a": "running", "b": "stopped", "c": "stopped"}
+    assert not family.core.busy
+
+
+def test_a_member_stopped_by_hand_and_restarted_by_hand_takes_part_again() -> None:
+    family = Family("one_for_all", "a", "b", backoff=SLOW)
+    family.crash("a")
+    family.ended("b")
+    family.ask("terminate_child", "b", INFINITY)
+    restarting = family.ask("restart_child", "b")
+    family.came_up("b")
+    assert restarting.value is family.run_of("b").ref
+    family.log()
+    family.advance(30)
+    family.ended("b")
+    family.came_up("a", "b")
+    assert family.said() == "-b +a +b"
+
+
+def test_operations_wait_while_members_are_ended_or_started_but_not_during_the_delay() -> None:
+    family = Family("one_for_all", "a", "b", backoff=SLOW)
+    family.crash("a")
+    restarting, adding = family.ask("restart_child", "a"), family.ask("start_child", spec("c"))
+    assert not restarting.done
+    assert not adding.done
+    family.ended("b")
+    assert isinstance(restarting.error, Restarting)
+    assert isinstance(family.ask("delete_child", "b").error, Restarting)
+    family.came_up("c")
+    assert adding.value is family.run_of("c").ref
+    family.advance(30)
+    again = family.ask("start_child", spec("b"))
+    family.ended("c")
+    family.came_up("a", "b")
+    assert not again.done
+    family.came_up("c")
+    assert isinstance(again.error, AlreadyStarted)
+
+
+def test_a_child_that_starts_when_its_group_is_ended_is_let_up_first() -> None:
+    family = Family("one_for_all", "a")
+    adding = family.ask("start_child", spec("b"))
+    family.crash("a")
+    assert not adding.done
+    family.came_up("b")
+    assert adding.value is family.run_of("b").ref
+    assert family.said() == "+b -b"
+    family.ended("b")
+    family.came_up("a", "b")
+
+
+def test_a_child_that_fails_to_start_when_its_group_is_ended_is_gone() -> None:
+    family = Family("one_for_all", "a")
+    adding = family.ask("start_child", spec("b"))
+    family.crash("a")
+    family.core.child_started(family.run_of("b").record, family.run_of("b"), BOOM)
+    family.run()
+    assert adding.error is not None
+    family.came_up("a")
+    assert family.shown() == {"a": "running"}
+
+
+def test_a_child_that_somebody_stops_comes_back_with_the_group() -> None:
+    family = Family("one_for_all", "a", "b")
+    stopping = family.ask("terminate_child", "b", INFINITY)
+    family.crash("a")
+    family.ended("b")
+    assert stopping.value == Shutdown()
+    family.came_up("a", "b")
+
+
+def test_a_group_restart_waits_until_the_initial_children_are_up() -> None:
+    machine = Machine(strategy="one_for_all")
+    machine.core.is_up = False
+    machine.core.start_initial([spec("a"), spec("b")])
+    machine.up()
+    first, second = machine.port.runs
+    machine.log()
+    machine.exit(BOOM, first)
+    assert machine.log() == []
+    machine.up(second)
+    assert machine.log() == [("up",), ("stop", "b", Shutdown())]
+
+
+def test_a_start_that_takes_too_long_is_a_failed_attempt() -> None:
+    family = Family("rest_for_one", "a", spec("b", start_timeout=2))
+    family.crash("a")
+    family.ended("b")
+    family.came_up("a")
+    family.advance(2)
+    family.advance(1)
+    assert family.core.table.counts().zombies == 1
+    family.came_up("b")
+    assert family.core.find("b").generation == 1
+
+
+def test_a_group_waits_for_the_thread_of_a_member_that_holds_what_the_next_run_needs() -> None:
+    family = Family("one_for_all", "a", spec("b", shutdown=0, on_stuck="hold"))
+    stuck = family.run_of("b")
+    family.crash("a")
+    family.advance(1)
+    assert family.said() == "-b -b abandonb"
+    assert family.shown() == {"a": "restarting", "b": "restarting"}
+    assert not family.core.busy  # so operations are served
+    assert isinstance(family.ask("restart_child", "b").error, Restarting)
+    family.core.zombie_exited(stuck, "t", 1.0)
+    family.run()
+    family.came_up("a", "b")
+    assert family.said() == "+a +b"
+
+
+def test_a_manual_start_that_is_held_joins_the_group() -> None:
+    family = Family("one_for_all", "a", spec("b", shutdown=0, on_stuck="hold"))
+    stuck = family.run_of("b")
+    family.ask("terminate_child", "b", INFINITY)
+    family.advance(1)
+    starting = family.ask("restart_child", "b")
+    family.crash("a")
+    assert not starting.done
+    family.core.zombie_exited(stuck, "t", 1.0)
+    family.run()
+    family.came_up("a", "b")
+    assert starting.value is family.run_of("b").ref
+
+
+def test_a_member_that_will_not_end_escalates_when_its_spec_says_so() -> None:
+    family = Family("one_for_all", "a", spec("b", shutdown=0, on_stuck="escalate"), "c")
+    family.crash("a")
+    family.ended("c")
+    family.advance(1)
+    word, reason = family.log()[-1]
+    assert word == "end"
+    assert reason.detail.child_id == "b"
+
+
+def test_too_many_zombies_in_a_group_restart_end_the_supervisor() -> None:
+    family = Family("one_for_all", "a", spec("b", shutdown=0), spec("c", shutdown=0), max_zombies=1)
+    family.crash("a")
+    family.advance(1)
+    family.advance(1)
+    word, reason = family.log()[-1]
+    assert word == "end"
+    assert isinstance(reason.detail, TooManyZombies)
+
+
+def test_a_member_that_answers_ignore_is_left_out() -> None:
+    family = Family("one_for_all", "a", "b", "c")
+    family.crash("a")
+    family.ended("c", "b")
+    family.came_up("a")
+    run = family.port.runs[-1]
+    family.core.child_started(run.record, run, None, ignored=True)
+    family.run()
+    family.came_up("c")
+    assert family.shown() == {"a": "running", "b": "stopped", "c": "running"}
+
+
+def test_a_constructor_that_raises_is_a_failed_attempt_too() -> None:
+    family = Family("one_for_all", "a", "b", max_restarts=2)
+    family.port.launch_error = OSError("no")
+    family.crash("a")
+    family.ended("b")
+    assert family.log()[-1][0] == "end"
+    assert set(family.shown().values()) == {"stopped"}
+
+
+def test_an_interrupted_bystander_still_tells_the_root() -> None:
+    family = Family("one_for_all", "a", "b", "c")
+    family.crash("a")
+    family.crash("b", Shutdown("interrupt"))
+    assert ("interrupt",) in family.log()
+
+
+def test_parking_and_dependent_siblings_exclude_each_other() -> None:
+    with pytest.raises(InvalidOption, match="on_exceeded") as caught:
+        Options(strategy="one_for_all", on_exceeded="park")
+    assert isinstance(caught.value, ValueError)
+    family = Family("rest_for_one", "a")
+    with pytest.raises(InvalidChildSpec, match="rest_for_one"):
+        family.core.check(spec("b", on_exceeded="park"))
+
+
+def test_a_killed_bystander_of_a_brutal_spec_comes_back() -> None:
+    family = Family("one_for_all", "a", spec("b", shutdown=BRUTAL_KILL))
+    family.crash("a")
+    family.exit(Killed(), family.run_of("b"))
+    family.came_up("a", "b")
+
+
+@pytest.mark.parametrize("mode", ["never", "any_significant", "all_significant"])
+def test_S_120_S_121_children_that_are_not_significant_end_nothing(mode) -> None:
+    for restart in ("temporary", "transient"):
+        for reason in (Normal(), BOOM, Killed()):
+            machine = Machine(specs=[spec("a", restart=restart)], auto_shutdown=mode)
+            machine.exit(reason)
+            assert not machine.core.stopping
+
+
+def significant(name, restart="transient"):
+    return spec(name, restart=restart, significant=True)
+
+
+@pytest.mark.parametrize("reason", [Normal(), BOOM, Killed()])
+def test_S_122_S_123_any_end_of_a_significant_temporary_child_ends_the_supervisor(reason) -> None:
+    machine = Machine(specs=[significant("a", "temporary"), spec("b")], auto_shutdown="any_significant")
+    machine.log()
+    machine.exit(reason, machine.port.runs[0])
+    assert machine.log() == [("stop", "b", Shutdown())]
+    machine.exit(Shutdown(), machine.port.runs[1])
+    assert machine.log() == [("end", Shutdown())]
+
+
+def test_S_124_a_significant_transient_child_must_end_well_for_that() -> None:
+    machine = Machine(specs=[significant("a")], auto_shutdown="any_significant")
+    machine.exit(BOOM)
+    machine.up()
+    assert not machine.core.stopping
+    machine.exit(Shutdown("done"))
+    assert machine.core.stopping
+
+
+def test_S_125_all_significant_children_must_have_ended_for_the_other_mode() -> None:
+    machine = Machine(
+        specs=[significant("a"), significant("b", "temporary"), spec("c")], auto_shutdown="all_significant"
+    )
+    machine.exit(BOOM, machine.port.runs[1])
+    assert not machine.core.stopping
+    machine.exit(Normal(), machine.port.runs[0])
+    assert machine.core.stopping
+
+
+def test_a_child_that_waits_for_its_restart_counts_as_one_that_is_left() -> None:
+    machine = Machine(
+        specs=[significant("a"), significant("b")], auto_shutdown="all_significant", backoff=SLOW
+    )
+    machine.exit(BOOM, machine.port.runs[0])
+    machine.exit(Normal(), machine.port.runs[1])
+    assert not machine.core.stopping
+    machine.advance(30)
+    machine.up()
+    machine.exit(Normal())
+    assert machine.core.stopping
+
+
+def test_what_is_not_an_end_of_its_own_ends_nothing() -> None:
+    machine = Machine(
+        specs=[significant("a"), significant("b")], auto_shutdown="all_significant", strategy="one_for_all"
+    )
+    machine.ask("terminate_child", "a", INFINITY)
+    machine.exit(Shutdown(), machine.port.runs[0])
+    failing = machine.ask("start_child", significant("c"))
+    machine.fail()
+    ignored = machine.ask("start_child", significant("d"))
+    run = machine.port.runs[-1]
+    machine.core.child_started(run.record, run, None, ignored=True)
+    assert failing.error is not None
+    assert ignored.value is None
+    assert not machine.core.stopping
+    machine.exit(Normal(), machine.port.runs[1])  # stopped by hand counts as ended, and this is the last
+    assert machine.core.stopping
+
+
+@pytest.mark.parametrize("reason", [Shutdown(), Normal()])
+def test_bystanders_of_a_group_restart_end_nothing(reason) -> None:
+    machine = Machine(
+        specs=[spec("a"), significant("b"), significant("t", "temporary")],
+        auto_shutdown="any_significant",
+        strategy="one_for_all",
+    )
+    machine.exit(BOOM, machine.port.runs[0])
+    machine.exit(Normal(), machine.port.runs[2])
+    machine.exit(reason, machine.port.runs[1])
+    machine.up(), machine.up()
+    assert not machine.core.stopping
+    assert machine.states() == [State.RUNNING, State.RUNNING]
+
+
+def test_a_significant_child_that_ends_before_its_supervisor_is_up_ends_it_afterwards() -> None:
+    machine = Machine(auto_shutdown="any_significant")
+    machine.core.is_up = False
+    machine.core.start_initial([significant("a"), spec("b")])
+    machine.up()
+    machine.exit(Normal(), machine.port.runs[0])
+    assert not machine.core.stopping
+    machine.up()
+    assert machine.core.stopping
+    assert ("up",) in machine.log()
+
+
+def test_an_unknown_strategy_or_mode_is_refused_with_the_valid_ones() -> None:
+    for field, value in (("strategy", "none_for_one"), ("auto_shutdown", "sometimes")):
+        with pytest.raises(InvalidOption, match=r"must be one of") as caught:
+            Options(**{field: value})
+        assert (caught.value.field, caught.value.value) == (field, value)
