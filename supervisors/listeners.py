@@ -64,8 +64,8 @@ class Listeners:
             raise InvalidOption(
                 "listeners", listeners, "must be a list of refs, handles, queues or functions"
             )
-        self._listeners = tuple(listeners)
-        for listener in self._listeners:
+        self.listeners = tuple(listeners)
+        for listener in self.listeners:
             known = isinstance(listener, (pykka.ActorRef, Handle, SimpleQueue)) or callable(listener)
             if not known:
                 raise InvalidOption(
@@ -79,7 +79,7 @@ class Listeners:
         self._telling = threading.Lock()
 
     def __bool__(self) -> bool:
-        return bool(self._listeners)
+        return bool(self.listeners)
 
     def note(self, event: RegistryEvent) -> None:
         """Put a change into line."""
@@ -91,7 +91,7 @@ class Listeners:
             try:
                 while self._news:
                     event = self._news.popleft()
-                    for listener in self._listeners:
+                    for listener in self.listeners:
                         _tell(listener, event)
             finally:
                 self._telling.release()

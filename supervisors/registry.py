@@ -16,6 +16,7 @@ from supervisors.entries import Entry
 from supervisors.errors import Fenced, InvalidOption, NotFound
 from supervisors.handles import Via, missing
 from supervisors.key_locks import KeyLocks
+from supervisors.listeners import Listeners
 from supervisors.registrations import Registrations
 from supervisors.runtime import Incarnation, PooledActor, after_fork_in_child, current, hooks
 from supervisors.spec import ChildSpec
@@ -50,8 +51,7 @@ class Registry:
     _named_lock: ClassVar[threading.RLock] = threading.RLock()
 
     def __init__(self, name: Hashable, *, keys: Keys = "unique", listeners: Iterable[Listener] = ()) -> None:
-        if keys not in {"unique", "duplicate"}:
-            raise InvalidOption("keys", keys, 'must be "unique" or "duplicate"')
+        _check_keys(keys)
         self.name = name
         self.registrations = Registrations(name, unique=keys == "unique", listeners=listeners)
         self.locks = KeyLocks()
@@ -84,8 +84,13 @@ class Registry:
 
         While that child is down the registry is empty and its operations raise NoProcError; afterwards who holds the
         registry has the same one again. Put it first under a `rest_for_one`: those who had registered then start anew, too.
+
+        Raises:
+            InvalidOption: An argument is out of range. That the name is taken fails the start.
         """
-        return ChildSpec(id=name, start=RegistryOwner, args=(name, keys, tuple(listeners)))
+        _check_keys(keys)
+        known = Listeners(listeners).listeners
+        return ChildSpec(id=name, start=RegistryOwner, args=(name, keys, known))
 
     # Change
 
@@ -268,14 +273,18 @@ class RegistryOwner(PooledActor):
         assert me is not None
         with Registry._named_lock:  # noqa: SLF001 # the two are one
             registry = Registry._named.get(self._name)  # noqa: SLF001 # the two are one
-            if registry is None:
-                registry = Registry(self._name, keys=self._keys, listeners=self._listeners)
-            elif not registry.registrations.is_down:
+            if registry is not None and not registry.registrations.is_down:
                 raise InvalidOption("name", self._name, "is that of another registry")
-            elif registry.registrations.unique != (self._keys == "unique"):
-                raise InvalidOption("keys", self._keys, f"are not those {self._name!r} had before")
+            if registry is None or registry.registrations.unique != (self._keys == "unique"):
+                Registry._named.pop(self._name, None)  # noqa: SLF001 # one of other keys stays down for ever
+                registry = Registry(self._name, keys=self._keys, listeners=self._listeners)
             registry.registrations.follow(me, self._listeners)
         self._registry = registry  # so that Registry.get finds it
+
+
+def _check_keys(keys: object) -> None:
+    if keys not in {"unique", "duplicate"}:
+        raise InvalidOption("keys", keys, 'must be "unique" or "duplicate"')
 
 
 names = Registry("names")

@@ -10,6 +10,7 @@ from supervisors import (
     Backoff,
     NoProc,
     NoProcError,
+    Strategy,
     Supervisor,
     SupervisorError,
     WouldDeadlock,
@@ -19,7 +20,7 @@ from supervisors import (
     start_actor,
     whereis,
 )
-from supervisors.events import ChildParked, ChildStarted, RestartScheduled
+from supervisors.events import ChildParked, ChildStarted, RestartScheduled, StartFailedEvent
 from tests.conformance.waiting import NO_LIMIT, PATIENCE, in_thread
 
 
@@ -146,14 +147,22 @@ def test_S_165_a_blocking_stop_in_on_start_fails_the_start(worker) -> None:
     assert isinstance(caught.value.reason.exception, WouldDeadlock)
 
 
-def test_S_166_a_named_child_is_restarted_fifty_times_under_its_name(start, spec, events, do) -> None:
-    sup = start([spec("a", name="worker")], max_restarts=1000)
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_S_166_named_children_are_restarted_fifty_times_under_their_names(
+    start, spec, events, do, strategy
+) -> None:
+    sup = start([spec("a", name="a"), spec("b", name="b")], max_restarts=1000, strategy=strategy)
     for generation in range(1, 51):
-        call("worker", "alive")
-        cast("worker", do.crash)
+        call("a", "alive")
+        cast("a", do.crash)
         events.wait(ChildStarted, id="a", generation=generation)
-    assert whereis("worker") is sup.which_child("a").ref
-    assert sup.which_child("a").restarts == 50
+        if strategy is not Strategy.ONE_FOR_ONE:
+            events.wait(ChildStarted, id="b", generation=generation)
+        assert call("b", "alive") == "alive"
+    for child in sup.which_children():
+        assert whereis(child.id) is child.ref
+        assert child.restarts == (0 if strategy is Strategy.ONE_FOR_ONE and child.id == "b" else 50)
+    assert not [event for event in events.seen if isinstance(event, StartFailedEvent)]
 
 
 def test_S_166_callers_of_a_name_whose_owner_keeps_crashing_are_all_answered(start, spec, events, do) -> None:

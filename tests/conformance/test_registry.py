@@ -373,9 +373,12 @@ def test_S_182_a_registry_is_found_by_its_name_as_long_as_somebody_holds_it() ->
         Registry.get("held")
 
 
-def test_keys_other_than_the_two_kinds_are_refused() -> None:
+@pytest.mark.parametrize("make", [Registry, Registry.child_spec], ids=["alone", "child"])
+def test_what_a_registry_cannot_be_is_refused_before_it_is_made(make) -> None:
     with pytest.raises(InvalidOption, match="keys"):
-        Registry("never made", keys="triple")
+        make(name="never made", keys="triple")
+    with pytest.raises(InvalidOption, match="listeners"):
+        make(name="never made", listeners=[None])
 
 
 # Values

@@ -18,7 +18,9 @@ from supervisors import (
     Unregistered,
     call,
     cast,
+    kill,
 )
+from supervisors.events import ChildStarted
 from tests.conformance.waiting import NO_LIMIT, PATIENCE, eventually, in_thread, inside
 
 numbers = itertools.count()
@@ -27,6 +29,32 @@ numbers = itertools.count()
 @pytest.fixture
 def registry():
     return Registry(("unique", next(numbers)))
+
+
+def test_S_185_when_a_registry_crashes_those_after_it_start_anew_and_register_again(
+    start, spec, events, do, worker
+) -> None:
+    def on_start(actor):
+        Registry.get("owned").register("users", actor.name)
+
+    sup = start(
+        [
+            spec("before"),
+            Registry.child_spec(name="owned", keys="duplicate"),
+            spec("a", on_start=on_start),
+            spec("b", on_start=on_start),
+        ],
+        strategy="rest_for_one",
+    )
+    registry, before = Registry.get("owned"), {child.id: child.ref for child in sup.which_children()}
+    users = [(before["a"], "a"), (before["b"], "b")]
+    assert registry.lookup("users") == users
+    kill(before["owned"])
+    events.wait(ChildStarted, id="b", generation=1)
+    after = {child.id: child.ref for child in sup.which_children()}
+    assert [child for child in before if before[child] is after[child]] == ["before"]
+    assert registry.lookup("users") == [(after["a"], "a"), (after["b"], "b")]
+    assert Registry.get("owned") is registry
 
 
 def test_S_185_a_registry_under_a_supervisor_is_empty_and_refuses_while_it_is_down(
@@ -93,6 +121,19 @@ def test_S_185_a_registry_whose_supervisor_has_ended_is_gone(start, actor) -> No
     gc.collect()
     with pytest.raises(ValueError, match="no registry"):
         Registry.get("owned")
+
+
+def test_S_185_a_registry_that_comes_back_with_other_keys_is_another_one(start, actor) -> None:
+    start([Registry.child_spec(name="owned")]).stop()
+    sup = start([Registry.child_spec(name="owned")])
+    old, ref = Registry.get("owned"), actor()
+    sup.stop()
+    start([Registry.child_spec(name="owned", keys="duplicate")])
+    for _ in range(2):
+        Registry.get("owned").register("key", ref=ref)
+    assert Registry.get("owned").count() == 2
+    with pytest.raises(NoProcError):
+        old.count()
 
 
 def test_S_185_a_registry_of_that_name_that_is_there_already_fails_the_start(start) -> None:
