@@ -17,7 +17,8 @@ import os, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12+: forking a process with threads
 import pykka
 from supervisors.errors import NoProcError
-from supervisors.registry import names, whereis
+from supervisors.calls import call
+from supervisors.registry import Registry, names, whereis
 from supervisors.links import monitor
 from supervisors.reasons import NoProc
 from supervisors.runtime import *
@@ -114,22 +115,32 @@ def test_locks_held_at_the_fork_do_not_hang_the_child() -> None:
         from supervisors.runtime.incarnation import locks
         taken, release = threading.Event(), threading.Event()
         def hold():
-            with locks.life, pykka.ActorRegistry._actor_refs_lock, names._lock:
-                with Dispatcher.get("actors")._lock:
+            with locks.life, pykka.ActorRegistry._actor_refs_lock, Registry._named_lock:
+                with names.registrations._lock, names.locks._guard, Dispatcher.get("actors")._lock:
                     taken.set()
                     release.wait(20)
+        topics = Registry("topics", keys="duplicate")
+        topics.register("key", ref=ref)
+        held = names.lock("key")
+        held.__enter__()
         thread = threading.Thread(target=hold)
         thread.start()
-        taken.wait(5)
+        assert taken.wait(5)
 
         def child():
             again = start_actor(Echo, name="a")
-            assert again.ask("new", timeout=5) == "new"
+            assert call("a", "new", 5) == "new"
+            assert Registry.get("topics") is topics
+            assert topics.count() == 0
+            topics.register("key", ref=again)
+            with names.lock("key"):
+                pass
             assert again.stop(timeout=5)
 
         in_child(child)
         release.set()
         thread.join()
+        assert topics.count() == 1
         ref.stop()
         print("fine")
         """,
