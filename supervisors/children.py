@@ -179,6 +179,10 @@ class Record:
             self.timer = None
 
 
+def nobody_cares(_name: Hashable, _rests: bool) -> None:  # noqa: FBT001 # the shape of a callback
+    """Do nothing."""
+
+
 class ChildTable:
     """Records in start order, with everything needed to count them in O(1)."""
 
@@ -194,9 +198,7 @@ class ChildTable:
         self._supervisors = 0
         self.zombies: dict[object, Record] = {}
         self._when_up: dict[Hashable, list[Callable[[], object]]] = {}
-        self.name_rests: Callable[[Hashable, bool], object] = lambda _name, _rests: (
-            None
-        )  # told of parked names
+        self.name_rests = nobody_cares  # told of the name of a child that is parked, and that is not any more
 
     def __len__(self) -> int:
         return len(self._records)
