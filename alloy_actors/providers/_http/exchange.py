@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PIECE = 64 * 1024
+FIRST_PIECE = 2 * 1024
+FIRST_PAUSE = 0.001  # seconds
 LARGE_BODY = 1024 * 1024  # aiohttp warns of a larger one in one piece
 
 
@@ -184,9 +186,20 @@ class Reply:
         raise NotImplementedError
 
     async def chunk(self) -> bytes:
-        """What has arrived since the last call, at least one byte; b"" at the end."""
+        """What has arrived since the last call, at least one byte; b"" at the end.
+
+        The first piece is short. When more has come at once, a pause follows it: to work off what a fast server sends
+        takes milliseconds, during which the thread that waits for the first words would not get a turn.
+        """
+        if not self._read:
+            return await self._piece(FIRST_PIECE)
+        if self._read == FIRST_PIECE:
+            await asyncio.sleep(FIRST_PAUSE)
+        return await self._piece()
+
+    async def _piece(self, limit: int = -1) -> bytes:
         try:
-            piece = await self._next()
+            piece = await self._next(limit)
         except Exception as exc:
             failure = translated(exc, self._endpoint.where)
             if failure is None:
@@ -212,7 +225,7 @@ class Reply:
         """The whole body, or its first `limit` bytes and a little more."""
         pieces: list[bytes] = []
         size = 0
-        while (limit is None or size < limit) and (piece := await self.chunk()):
+        while (limit is None or size < limit) and (piece := await self._piece()):
             pieces.append(piece)
             size += len(piece)
         return b"".join(pieces)
@@ -227,7 +240,8 @@ class Reply:
         """Pool the connection if the body was read to its end, else close it."""
         raise NotImplementedError
 
-    async def _next(self) -> bytes:
+    async def _next(self, limit: int) -> bytes:
+        """The next bytes, up to `limit` of them where that can be had; -1 is no limit."""
         raise NotImplementedError
 
 
@@ -250,8 +264,8 @@ class _AiohttpReply(Reply):
     async def aclose(self) -> None:
         self._response.close()  # at the end of the body the connection went back to the pool by itself
 
-    async def _next(self) -> bytes:
-        return await self._content.readany()
+    async def _next(self, limit: int) -> bytes:
+        return await (self._content.readany() if limit < 0 else self._content.read(limit))
 
 
 class _HttpxReply(Reply):
@@ -270,7 +284,7 @@ class _HttpxReply(Reply):
         await self._chunks.aclose()
         await self._response.aclose()
 
-    async def _next(self) -> bytes:
+    async def _next(self, limit: int) -> bytes:
         while True:  # an empty piece is not the end
             piece: bytes | None = await anext(self._chunks, None)
             if piece is None:

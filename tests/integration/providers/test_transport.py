@@ -541,6 +541,30 @@ def test_the_first_delta_comes_before_the_stream_ends(run, serve, ask) -> None:
     assert heard == [Delta("text", "Hi"), Delta("text", " there")]
 
 
+def test_the_first_words_of_a_burst_are_out_before_the_rest_is_worked_off(run, serve, ask) -> None:
+    words = [f"word{number} " for number in range(500)]
+    burst = b"".join(map(event, words)) + event(finish="stop") + DONE
+    server = serve(answering(STREAM_HEAD + chunked(burst) + END))
+
+    async def main() -> list[object]:
+        loop = asyncio.get_running_loop()
+        heard: list[object] = []
+
+        def listen(deltas: list[Delta]) -> None:
+            if not heard:
+                loop.call_soon(heard.append, "the loop turned")
+            heard.append([delta.text for delta in deltas])
+
+        reply = await provider(server).complete(ask(), listen)
+        assert reply.message.text == "".join(words)
+        return heard
+
+    first, turned, *rest = run(main())
+    assert turned == "the loop turned"
+    assert len(first) < 30
+    assert sum(rest, first) == words
+
+
 def test_the_answer_counts_also_when_the_connection_breaks_after_the_finish_reason(run, serve, ask) -> None:
     server = serve(answering(STREAM_HEAD, chunked(event("Hi") + event(None, "stop")), then="reset"))
     assert run(provider(server).complete(ask(), lambda _: None)).message.text == "Hi"
