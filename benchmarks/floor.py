@@ -8,6 +8,7 @@ that is the fastest there is without writing C.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -15,14 +16,22 @@ from pydantic_core import from_json, to_json
 
 from benchmarks.measure import Round, stopwatch
 from benchmarks.work import (
+    DELTAS,
     MODEL,
+    OLD_ANSWER,
+    OLD_EXCHANGES,
     QUESTION,
     SLOW_MODEL,
+    STREAMS,
     W1_CONVERSATIONS,
     W1_RUNS,
     W2_CONVERSATIONS,
     W2_RUNS,
+    W7_CONVERSATIONS,
+    W7_RUNS,
+    Listened,
     check_answer,
+    streaming_model,
     weather,
 )
 
@@ -62,11 +71,11 @@ class Conversation:
         self._session = session
         self._url = url + "/v1/chat/completions"
         self._model = model
-        self._messages: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
 
     async def run(self, question: str) -> str:
         """One run; returns the answer."""
-        messages = self._messages
+        messages = self.messages
         messages.append({"role": "user", "content": question})
         while True:
             body = to_json({"model": self._model, "messages": messages, "tools": _TOOL_SPECS})
@@ -81,6 +90,49 @@ class Conversation:
             results = await asyncio.gather(*map(_call, calls))
             for call, result in zip(calls, results, strict=True):
                 messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
+
+    async def stream(self, question: str, on_chunk: Callable[[str], object]) -> str:
+        """A run without tools, each delta handed to `on_chunk`; returns the answer."""
+        self.messages.append({"role": "user", "content": question})
+        body = to_json({"model": self._model, "messages": self.messages, "stream": True})
+        pieces: list[str] = []
+        rest = b""
+        async with self._session.post(self._url, data=body, headers=_HEADERS) as response:
+            response.raise_for_status()
+            async for chunk in response.content.iter_any():
+                *events, rest = (rest + chunk).split(b"\n\n")
+                for event in events:
+                    if event == b"data: [DONE]":
+                        break
+                    text = from_json(event[6:])["choices"][0]["delta"].get("content")
+                    if text:
+                        pieces.append(text)
+                        on_chunk(text)
+        answer = "".join(pieces)
+        self.messages.append({"role": "assistant", "content": answer})
+        return answer
+
+    def remember(self) -> None:
+        """Take in the old messages of W7."""
+        for number in range(OLD_EXCHANGES):
+            names = {f"call-{number}-{city}": city for city in ("Paris", "Oslo")}
+            calls = [
+                {
+                    "id": name,
+                    "type": "function",
+                    "function": {"name": "weather", "arguments": f'{{"city":"{city}"}}'},
+                }
+                for name, city in names.items()
+            ]
+            self.messages += [
+                {"role": "user", "content": QUESTION},
+                {"role": "assistant", "content": None, "tool_calls": calls},
+                *(
+                    {"role": "tool", "tool_call_id": name, "content": f"sunny in {city}"}
+                    for name, city in names.items()
+                ),
+                {"role": "assistant", "content": OLD_ANSWER},
+            ]
 
 
 async def _call(call: dict[str, Any]) -> str:
@@ -121,6 +173,31 @@ async def _w2(url: str) -> Round:
     return watch.round
 
 
+async def _w3(url: str, *, burst: bool) -> Round:
+    session = await _open_session()
+    listened = Listened()
+    conversations = [Conversation(session, url, streaming_model(burst=burst)) for _ in range(STREAMS)]
+    with stopwatch(STREAMS * DELTAS) as watch:
+        for conversation in conversations:
+            listened.begin()
+            await conversation.stream(QUESTION, listened.hear)
+    return replace(watch.round, late=listened.late())
+
+
+async def _w7(url: str, *, old: bool) -> Round:
+    session = await _open_session()
+    conversations = [Conversation(session, url, MODEL) for _ in range(W7_CONVERSATIONS)]
+    for conversation in conversations:
+        if old:
+            conversation.remember()
+        check_answer(await conversation.run(QUESTION))
+    with stopwatch(W7_CONVERSATIONS * W7_RUNS) as watch:
+        answers = [await conversation.run(QUESTION) for conversation in conversations for _ in range(W7_RUNS)]
+    for answer in answers:
+        check_answer(answer)
+    return watch.round
+
+
 def w1(url: str) -> Round:
     """Conversations one after the other, a server that answers at once."""
     return _runner.run(_w1(url))
@@ -129,6 +206,26 @@ def w1(url: str) -> Round:
 def w2(url: str) -> Round:
     """500 conversations at once, a server that answers after 20 ms."""
     return _runner.run(_w2(url))
+
+
+def w3(url: str) -> Round:
+    """Streams one after the other, a server that writes each delta by itself."""
+    return _runner.run(_w3(url, burst=False))
+
+
+def w3_burst(url: str) -> Round:
+    """The same, a server that writes all deltas at once."""
+    return _runner.run(_w3(url, burst=True))
+
+
+def w7_none(url: str) -> Round:
+    """W1 in a few conversations that are under way."""
+    return _runner.run(_w7(url, old=False))
+
+
+def w7(url: str) -> Round:
+    """The same on top of 400 old messages."""
+    return _runner.run(_w7(url, old=True))
 
 
 def close() -> None:

@@ -28,16 +28,16 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round cost: CPU seconds of the whole process (all threads, user and system) and wall seconds."""
+    """What one round cost: CPU seconds of the whole process (all threads, user and system) and wall seconds.
 
-    runs: int
+    units: What the costs are shared by: runs, or deltas.
+    late: Seconds from the server's first delta to the listener, median of the round's streams.
+    """
+
+    units: int
     cpu: float
     wall: float
-
-    @property
-    def cpu_ms(self) -> float:
-        """CPU milliseconds a run."""
-        return self.cpu / self.runs * 1000
+    late: float | None = None
 
 
 class Stopwatch:
@@ -47,13 +47,13 @@ class Stopwatch:
 
 
 @contextmanager
-def stopwatch(runs: int) -> Iterator[Stopwatch]:
+def stopwatch(units: int) -> Iterator[Stopwatch]:
     """Count the CPU and wall time of the block. The collector runs before it and stays on, the same for every side."""
     watch = Stopwatch()
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
     yield watch
-    watch.round = Round(runs, time.process_time() - cpu, time.perf_counter() - wall)
+    watch.round = Round(units, time.process_time() - cpu, time.perf_counter() - wall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +177,6 @@ def machine() -> str:
         f"{name} {_version(name)}" for name in ("aiohttp", "uvloop", "httpx", "pydantic", "pykka")
     )
     return f"{cpu}, {os.cpu_count()} cores{load}; {platform.system()}, Python {platform.python_version()}, {packages}"
-
-
-def resident() -> int:
-    """Resident bytes of this process."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:  # not Linux: the highest so far, in KiB (bytes on macOS)
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-    return pages * os.sysconf("SC_PAGESIZE")
 
 
 def as_json(measured: Round) -> str:

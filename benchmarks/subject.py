@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import alloy_actors as alloy
 from benchmarks.measure import Round, stopwatch
 from benchmarks.work import (
+    DELTAS,
     MODEL,
+    OLD_ANSWER,
+    OLD_EXCHANGES,
     QUESTION,
     SLOW_MODEL,
+    STREAMS,
     W1_CONVERSATIONS,
     W1_RUNS,
     W2_CONVERSATIONS,
     W2_RUNS,
+    W7_CONVERSATIONS,
+    W7_RUNS,
+    Listened,
     check_answer,
     plain_weather,
+    streaming_model,
     weather,
 )
 
@@ -42,6 +51,41 @@ def w1_plain(url: str) -> Round:
 def w2(url: str) -> Round:
     """500 agents, all asked at once from a loop of the caller's own."""
     return _runner.run(_w2(url))
+
+
+def w3(url: str) -> Round:
+    """`agent.stream_chat(question, on_chunk)` from the main thread, a server that writes each delta by itself."""
+    return _w3(url, burst=False)
+
+
+def w3_burst(url: str) -> Round:
+    """The same, a server that writes all deltas at once."""
+    return _w3(url, burst=True)
+
+
+def w3_async(url: str) -> Round:
+    """`async for event in agent.astream_chat(question)` on a loop of the caller's own."""
+    return _runner.run(_aw3(url, burst=False))
+
+
+def w3_async_burst(url: str) -> Round:
+    """The same, a server that writes all deltas at once."""
+    return _runner.run(_aw3(url, burst=True))
+
+
+def w7_none(url: str) -> Round:
+    """`agent.chat()` with agents that have answered once."""
+    return _w7(url, old=False, runs=W7_RUNS)
+
+
+def w7(url: str) -> Round:
+    """The same on top of 400 old messages."""
+    return _w7(url, old=True, runs=W7_RUNS)
+
+
+def w7_first(url: str) -> Round:
+    """The first run of agents that begin with 400 old messages: all of them are encoded."""
+    return _w7(url, old=True, runs=0)
 
 
 def close() -> None:
@@ -83,3 +127,73 @@ async def _w2(url: str) -> Round:
     for result in (result for pair in results for result in pair):
         check_answer(result.raise_for_status().text)
     return watch.round
+
+
+def _w3(url: str, *, burst: bool) -> Round:
+    provider = alloy.OpenAICompat(model=streaming_model(burst=burst), api_url=url)
+    agents = [alloy.Agent.start(provider=provider) for _ in range(STREAMS)]
+    listened = Listened()
+    try:
+        with stopwatch(STREAMS * DELTAS) as watch:
+            for agent in agents:
+                listened.begin()
+                agent.stream_chat(QUESTION, listened.hear).raise_for_status()
+    finally:
+        for agent in agents:
+            agent.stop()
+    return replace(watch.round, late=listened.late())
+
+
+async def _aw3(url: str, *, burst: bool) -> Round:
+    provider = alloy.OpenAICompat(model=streaming_model(burst=burst), api_url=url)
+    agents = [await alloy.Agent.astart(provider=provider) for _ in range(STREAMS)]
+    listened = Listened()
+    try:
+        with stopwatch(STREAMS * DELTAS) as watch:
+            for agent in agents:
+                listened.begin()
+                async for event in agent.astream_chat(QUESTION):
+                    if isinstance(event, alloy.TextDelta):
+                        listened.hear(event.text)
+    finally:
+        for agent in agents:
+            await agent.astop()
+    return replace(watch.round, late=listened.late())
+
+
+def _w7(url: str, *, old: bool, runs: int) -> Round:
+    provider = alloy.OpenAICompat(model=MODEL, api_url=url)
+    agents = [
+        alloy.Agent.start(provider=provider, tools=[_async_tool], messages=_old_messages() if old else [])
+        for _ in range(W7_CONVERSATIONS)
+    ]
+    try:
+        with stopwatch(W7_CONVERSATIONS) as watch:
+            results = [agent.chat(QUESTION) for agent in agents]
+        if runs:
+            with stopwatch(W7_CONVERSATIONS * runs) as watch:
+                results = [agent.chat(QUESTION) for agent in agents for _ in range(runs)]
+    finally:
+        for agent in agents:
+            agent.stop()
+    for result in results:
+        check_answer(result.raise_for_status().text)
+    return watch.round
+
+
+def _old_messages() -> list[alloy.Message]:
+    """Made anew for each agent: a message keeps its encoded form."""
+    messages = []
+    for number in range(OLD_EXCHANGES):
+        names = {f"call-{number}-{city}": city for city in ("Paris", "Oslo")}
+        messages += [
+            alloy.Message("user", QUESTION),
+            alloy.Message(
+                "assistant", [alloy.ToolCall(name, "weather", {"city": city}) for name, city in names.items()]
+            ),
+            alloy.Message(
+                "user", [alloy.ToolResult(name, f"sunny in {city}") for name, city in names.items()]
+            ),
+            alloy.Message("assistant", OLD_ANSWER),
+        ]
+    return messages

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from benchmarks.measure import Spread
+from benchmarks.report import Report, Row
 from supervisors import ChildSpec, DynamicSupervisor, PooledActor
 
 SIZES = (1_000, 10_000, 100_000)
@@ -91,7 +92,7 @@ class Child(Plain):
 CHILD, PLAIN = ChildSpec(id=Child, start=Child), ChildSpec(id=Plain, start=Plain)
 
 
-def scale(sizes: tuple[int, ...] = SIZES) -> str:
+def scale(sizes: tuple[int, ...] = SIZES) -> Report:
     """Measure all sizes in this process, one after the other."""
     quiet()
     lines = [
@@ -102,9 +103,25 @@ def scale(sizes: tuple[int, ...] = SIZES) -> str:
     lines += [result.line for result in results.values()]
     lines.append("  one at a time, beside that many idle children; CPU us: min, median, max of batches")
     for result in results.values():
-        lines += result.singles
+        lines += [single.line for single in result.singles]
     lines.append("  floor of the blocking ones: their hand-overs between threads alone, at the same moment")
-    return "\n".join(lines)
+    start, _, restart = results[sizes[-1]].singles
+    row = Row(
+        f"One child's start; crash and restart, beside {sizes[-1]:,} idle ones; CPU",
+        f"{start.floor:.0f}; {restart.floor:.0f} µs",
+        f"{start.cost:.0f}; {restart.cost:.0f} µs",
+        f"{BAR_START:g}; {BAR_RESTART:g} µs",
+    )
+    return Report("\n".join(lines), row)
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """An operation beside idle children: its line, and the medians of it and of its floor in CPU us."""
+
+    line: str
+    cost: float
+    floor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +129,7 @@ class Result:
     """What is printed of one size."""
 
     line: str
-    singles: list[str]
+    singles: list[Single]
 
 
 def one_size(size: int) -> Result:
@@ -176,11 +193,12 @@ def _restarts(supervisor) -> float:
     return meter.cost.cpu
 
 
-def _single(size: int, what: str, bar: float, measure, *, hand_overs: int) -> str:
+def _single(size: int, what: str, bar: float, measure, *, hand_overs: int) -> Single:
     pairs = [(measure(), floor(hand_overs)) for _ in range(BATCHES)]
     spread, beside = Spread.of([mine for mine, _ in pairs]), Spread.of([other for _, other in pairs])
     verdict = "within" if spread.median <= bar else "OVER"
-    return f"  {size:8} {what:25} {spread}; bar {bar:g}: {verdict}; floor {beside.median:.0f}"
+    line = f"  {size:8} {what:25} {spread}; bar {bar:g}: {verdict}; floor {beside.median:.0f}"
+    return Single(line, spread.median, beside.median)
 
 
 def floor(hand_overs: int) -> float:
@@ -216,4 +234,4 @@ def quiet() -> None:
 
 
 if __name__ == "__main__":
-    print(scale(tuple(map(int, sys.argv[1:])) or SIZES))
+    print(scale(tuple(map(int, sys.argv[1:])) or SIZES).text)

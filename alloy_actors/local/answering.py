@@ -85,6 +85,8 @@ async def send_stream(request: web.Request, answer: Answer) -> web.StreamRespons
         identifier=answer.identifier, model=answer.model, created=int(time.time()), usage=answer.usage
     )
     chunks = [writer.delta(delta) for delta in stream_deltas(answer.reply)]
+    if answer.directives.stamp:
+        chunks.insert(1, writer.delta({"content": f"{time.monotonic():.6f} "}))
     broken = answer.fault not in {None, "no_done"}
     if broken:
         del chunks[max(1, len(chunks) // 2) :]

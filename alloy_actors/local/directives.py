@@ -14,6 +14,7 @@ of its own. `scripted_model()` writes such a name and refuses unknown directives
 | `deltas` | the answer is this many words, one word a delta, instead of what the script would say |
 | `per_write` | deltas that go to the socket in one write (1) |
 | `text` | the answer, word for word |
+| `stamp` | 1: a stream's first word is this machine's monotonic clock in seconds, read as it is written |
 | `reasoning` | `reasoning_content` sent before the answer |
 | `calls` | tool calls to make in each round, whatever the user said; needs tools in the request |
 | `rounds` | how many times in a row `calls` are made before it answers (1) |
@@ -57,6 +58,7 @@ class Directives:
     deltas: int | None = None
     per_write: int = 1
     text: str | None = None
+    stamp: int = 0
     reasoning: str = ""
     calls: int = 0
     rounds: int = 1
@@ -83,7 +85,7 @@ MODELS = {
 
 _NAMES = tuple(field.name for field in fields(Directives))
 _NUMBERS = {"delay", "pause"}
-_INTEGERS = {"deltas", "per_write", "calls", "rounds", "usage", "status", "times", "after"}
+_INTEGERS = {"deltas", "per_write", "stamp", "calls", "rounds", "usage", "status", "times", "after"}
 
 
 def parse_model(model: str) -> tuple[str, Directives]:

@@ -284,7 +284,7 @@ class _HttpxReply(Reply):
         await self._chunks.aclose()
         await self._response.aclose()
 
-    async def _next(self, limit: int) -> bytes:
+    async def _next(self, limit: int) -> bytes:  # noqa: ARG002  (httpx cuts as it likes)
         while True:  # an empty piece is not the end
             piece: bytes | None = await anext(self._chunks, None)
             if piece is None:

@@ -1,6 +1,7 @@
 """The embedded server seen by a bare client."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -53,6 +54,14 @@ def test_a_stream_says_the_same_as_a_plain_answer_word_by_word(client) -> None:
     assert (chunks[-2]["choices"], chunks[-2]["usage"]) == ([], plain["usage"])
     assert chunks[-1] == "DONE"
     assert all(chunk["usage"] is None for chunk in chunks[:-2])
+
+
+def test_a_stamped_stream_begins_with_the_moment_it_was_written(client) -> None:
+    before = time.monotonic()
+    text = text_of(client.ask(stream=True, stamp=1, text="the answer").chunks())
+    stamp, rest = text.split(" ", 1)
+    assert before <= float(stamp) <= time.monotonic()
+    assert rest == "the answer"
 
 
 def test_a_stream_has_no_usage_unless_it_was_asked_for(client) -> None:
