@@ -16,7 +16,7 @@ ENVIRONMENT = @python="$(PYTHON)"; \
 	"$$python" scripts/environment.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit conformance stress format bench corpus pykka-suite clean runtime dev
+.PHONY: help demo test lint types layers unit conformance stress format docs bench corpus pykka-suite clean runtime dev docs-environment
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -24,7 +24,7 @@ help: ## list these targets
 demo: runtime ## supervised agents against an embedded model server: no API key, no network
 	@$(VENV_PYTHON) -m alloy_actors demo
 
-test: dev ## lint, format, types, import layers and all tests; stops at the first that fails
+test: dev ## lint, format, types, import layers, docs and all tests; stops at the first that fails
 	$(CHECK)
 
 lint: dev ## ruff: lint rules and formatting
@@ -50,6 +50,9 @@ format: dev ## let ruff rewrite what it can
 	@$(VENV_PYTHON) -m ruff check --fix-only --quiet .
 	@$(VENV_PYTHON) -m ruff format .
 
+docs: docs-environment ## build site/; every warning is an error, nothing is fetched
+	$(CHECK) docs
+
 bench: runtime ## CPU per run beside a hand-written loop that does the same work
 	@$(VENV_PYTHON) -m benchmarks
 
@@ -69,3 +72,6 @@ runtime:
 
 dev:
 	$(ENVIRONMENT) dev
+
+docs-environment:
+	$(ENVIRONMENT) docs

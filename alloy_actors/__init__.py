@@ -1,9 +1,11 @@
 """OTP for LLM agents: supervised agents that stay responsive, fan out their tool calls and survive crashes.
 
-import alloy_actors as alloy
+    import alloy_actors as alloy
 
-agent = alloy.Agent.start(provider=alloy.OpenAICompat(model="...", api_url="..."))
-print(agent.chat("What does this project do?").text)
+    agent = alloy.Agent.start(provider=alloy.OpenAICompat(model="...", api_url="..."))
+    print(agent.chat("What does this project do?").text)
+
+`run` and `stream` do without a lasting agent; an `AgentSystem` is a tree of agents for a service.
 """
 
 from __future__ import annotations

@@ -131,3 +131,4 @@ Event: TypeAlias = (
     | TurnFinished
     | RunFinished
 )
+"""What `on_event`, `astream` and `astream_chat` hand out; `match` on the classes, or look at `.type`."""

@@ -41,9 +41,10 @@ STEPS = {
     "layers": Step("import-linter", ("-c", LINT_IMPORTS, "--no-logo", "--no-cache"), r"^Contracts: "),
     "tests": Step("pytest", ("-m", "pytest"), r"^=.* in [\d.]+s"),
     "conformance": Step("pytest", ("-m", "pytest", "-q", "-p", "tests.conformance.summary"), r"^\d+ cases: "),
+    "docs": Step("mkdocs", ("scripts/docs.py",), r"^(ERROR|WARNING|Aborted)"),
     "unit": Step("pytest tests/unit", ("-m", "pytest", "tests/unit"), r"^=.* in [\d.]+s"),
 }
-ALL = ("lint", "format", "types", "layers", "tests")
+ALL = ("lint", "format", "types", "layers", "docs", "tests")
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
-"""Make `.venv`, or bring it up to date: `python scripts/environment.py [--this-python] runtime|dev`.
+"""Make `.venv`, or bring it up to date: `python scripts/environment.py [--this-python] runtime|dev|docs`.
 
-Standard library only, as it runs before anything is installed. `runtime` is the package and what it needs, `dev` adds the
-dependency group of the same name. What is installed is remembered as a digest of the tables of pyproject.toml that decide
+Standard library only, as it runs before anything is installed. `runtime` is the package and what it needs, `dev` and `docs` add the
+dependency group of that name. What is installed is remembered as a digest of the tables of pyproject.toml that decide
 it, so a changed lint rule installs nothing and a changed dependency does.
 """
 
@@ -29,8 +29,9 @@ STEPS = {
     # The dependency group needs pip 25.1, which is newer than the pip that Python 3.11 to 3.13 bring along.
     "pip": ["--upgrade", "pip>=25.1"],
     "dev": ["--group", "dev"],
+    "docs": ["--group", "docs"],
 }
-NEEDED = {"runtime": ["runtime"], "dev": ["runtime", "pip", "dev"]}
+NEEDED = {"runtime": ["runtime"], "dev": ["runtime", "pip", "dev"], "docs": ["runtime", "pip", "docs"]}
 
 
 def main() -> int:
@@ -100,7 +101,8 @@ def install(what: str, project: dict[str, object]) -> bool:
 
 def digest(step: str, project: dict[str, object]) -> str:
     """Changes with whatever decides the outcome of a step, and with the folder, which an editable install names."""
-    tables = {"runtime": ["build-system", "project"], "pip": [], "dev": ["dependency-groups"]}[step]
+    groups = ["dependency-groups"]
+    tables = {"runtime": ["build-system", "project"], "pip": [], "dev": groups, "docs": groups}[step]
     decisive = [str(ROOT), STEPS[step], [project.get(table) for table in tables]]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

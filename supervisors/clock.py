@@ -156,3 +156,4 @@ class SystemClock:
 
 
 system_clock = SystemClock()
+"""Real time; what supervisors use unless they get another one."""

@@ -140,6 +140,7 @@ Event = (
     | SupervisorStopped
     | EventsDropped
 )
+"""What subscribers get."""
 
 
 class EventBus:

@@ -288,6 +288,7 @@ def _check_keys(keys: object) -> None:
 
 
 names = Registry("names")
+"""The registry behind `name=`, `whereis` and `Supervisor.ref`."""
 hooks.names = names
 
 

@@ -65,8 +65,11 @@ class _Missing(Enum):
 
 
 BRUTAL_KILL: Final = BrutalKill.BRUTAL_KILL
+"""For `shutdown`: the child is not asked to end, but takes the brutal step at once."""
 INFINITY: Final = math.inf
+"""Seconds, where no limit is meant."""
 IGNORE: Final = Ignore.IGNORE
+"""What a start function returns when there is nothing to start: the child is left out, and that is no failure."""
 _MISSING: Final = _Missing.MISSING
 
 ChildType = Literal["worker", "supervisor"]

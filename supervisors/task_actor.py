@@ -38,6 +38,7 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
+"""The `input` of a `Failed` whose stream was not asked for inputs."""
 
 
 @dataclass(frozen=True, slots=True)

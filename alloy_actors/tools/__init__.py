@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["bash", "bash_tool", "edit", "file_tools", "read", "resolve_path", "write"]
 
 read: Tool = make_read(None)
+"""Lines of a text file, numbered."""
 write: Tool = make_write(None)
+"""Replaces or makes a file."""
 edit: Tool = make_edit(None)
+"""Replaces a piece of text in a file."""
 bash: Tool = make_bash(BashSettings())
+"""Runs a shell command."""
 
 
 def file_tools(
