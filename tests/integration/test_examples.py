@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import http.client
+import re
+import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SAYS = {
     "one_shot.py": ["Paris: 18 degrees", "Oslo: 18 degrees", "2 turns"],
@@ -33,6 +42,43 @@ SAYS = {
         "the job before it is the same: True",
         "the tree ended: Shutdown(detail=None)",
     ],
+    "streaming.py": [
+        "-- turn 2 of scripted-thinking",
+        "nobody thought here",
+        "-- weather({'city': 'Oslo'}) ended: well",
+        "-- completed: ",
+        'You said: "And tomorrow?"',
+        "-- cancelled, and the history says so: ",
+        "This answer was cut off: the request was cancelled.",
+    ],
+    "own_tools.py": [
+        "price({'item': 'tea'}) -> 4.5",
+        "price({'item': 'gold'}) -> There is no 'gold'; there are: tea, coffee.",
+        "for Ada: [Line(item='tea', count=2)]",
+        "-> {'total': 9.0, 'lines': 1}",
+        "lines.0.count: Input should be less than or equal to 20",
+    ],
+    "switching_providers.py": [
+        "large: ",
+        "small: error, ConnectionFailedError",
+        "user turn 4",
+        "answered by: scripted-fast, scripted-thinking, scripted-thinking",
+    ],
+    "starlette_service.py": [
+        'ada: [scripted-fast: a script, not a model] You said: "I am Ada."',
+        'grace: [scripted-fast: a script, not a model] You said: "I am Grace.". This is user turn 1',
+        'You said: "Who am I?". This is user turn 2',
+        "later: {'status': 'completed'",
+        "another one's: 404",
+        "a stranger: 401",
+    ],
+    "job_queue.py": ["[##############################] 40/40, 0 failed", "40 summaries", "user turn 1 "],
+    "plain_actors.py": [
+        "the parser is down: Crash(ValueError(",
+        "attempt 1 in 0.0",
+        "the ledger, which lived on, says 42",
+        "stopped, in reverse order",
+    ],
     "supervisors_tasks.py": [
         "text of https://a.example/4",
         "https://slow.example/2 failed: TimedOut",
@@ -41,9 +87,41 @@ SAYS = {
         "the circuit broken.example is open",
     ],
 }
+SERVES = {"daemon.py"}
+"""Do not end by themselves; they have tests of their own."""
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+@contextmanager
+def serving(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """An example that runs until a signal; it must end well, and in silence."""
+    command = [sys.executable, "-W", "error", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    """Read on to the line that holds `words`; the time limit of the test bounds the wait."""
+    for line in process.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"it ended without {words!r}: {process.stderr.read()}")
+
+
+def end(process: subprocess.Popen[str], number: int) -> None:
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "example",
+    [path for path in sorted(EXAMPLES.rglob("*.py")) if path.name not in SERVES],
+    ids=lambda path: path.name,
+)
 def test_the_example_runs_and_says_what_it_promises(example: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(example)], capture_output=True, text=True, timeout=60, check=False
@@ -52,3 +130,59 @@ def test_the_example_runs_and_says_what_it_promises(example: Path) -> None:
     assert done.stderr == ""
     for words in SAYS[example.name]:
         assert words in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_daemon_answers_letters_until_a_signal(tmp_path: Path, number: int) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "ada-1.txt").write_text("I am Ada.")
+    with serving(str(EXAMPLES / "daemon.py"), str(tmp_path)) as daemon:
+        line_with(daemon, "postman  running")
+        line_with(daemon, "answered ada-1.txt: completed")
+        (tmp_path / "in" / "ada-2.txt").write_text("Who am I?")
+        line_with(daemon, "answered ada-2.txt: completed")
+        end(daemon, number)
+    assert "user turn 2" in (tmp_path / "out" / "ada-2.txt").read_text()
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+def test_the_daemon_survives_that_its_folder_is_away_for_a_while(tmp_path: Path) -> None:
+    with serving(str(EXAMPLES / "daemon.py"), str(tmp_path)) as daemon:
+        line_with(daemon, "looking into")
+        (tmp_path / "in").rename(tmp_path / "away")
+        line_with(daemon, "child_restarts")
+        (tmp_path / "away" / "ada-1.txt").write_text("I am back.")
+        (tmp_path / "away").rename(tmp_path / "in")
+        line_with(daemon, "answered ada-1.txt: completed")
+        end(daemon, signal.SIGTERM)
+
+
+def test_the_unit_of_the_daemon_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    if (verify := shutil.which("systemd-analyze")) is None:
+        pytest.skip("there is no systemd to ask")
+    unit = (EXAMPLES / "daemon.service").read_text()
+    start = re.search(r"^ExecStart=.*/daemon.py \S+$", unit, re.MULTILINE)
+    assert start is not None
+    (tmp_path / "letters.service").write_text(unit.replace(start[0], "ExecStart=/bin/sh"))
+    done = subprocess.run(
+        [verify, "verify", "--man=no", str(tmp_path / "letters.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_service_stays_until_ctrl_c(tmp_path: Path) -> None:
+    with serving(str(EXAMPLES / "starlette_service.py"), "serve") as service:
+        token, url = re.search(r"Bearer (\S+)' .* (http://\S+)/chat", line_with(service, "curl")).groups()
+        connection = http.client.HTTPConnection(urlsplit(url).hostname, urlsplit(url).port, timeout=20)
+        connection.request("POST", "/chat", "Hello", {"authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        stream = response.read().decode()
+        connection.close()
+        assert response.getheader("content-type").startswith("text/event-stream")
+        assert stream.startswith("event: run_started\n")
+        assert stream.count("event: text_delta\n") > 5
+        assert '"status": "completed"' in stream.rsplit("event: run_finished\n", 1)[1]
+        end(service, signal.SIGINT)
