@@ -229,6 +229,7 @@ ContentBlock: TypeAlias = (
     | DocumentBlock
     | RawBlock
 )
+"""What the content of a message is made of; `match` on the classes, or look at `.type`."""
 MEDIA = (ImageBlock, AudioBlock, VideoBlock, DocumentBlock)
 BLOCKS = (
     TextBlock,

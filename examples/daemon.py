@@ -1,8 +1,9 @@
 """A daemon: letters in a folder are answered by agents, one per correspondent, under one supervision tree.
 
-A letter is a file `FOLDER/in/NAME-ANYTHING.txt`. Its answer gets the same name in `FOLDER/out`, and then the letter is removed; so a
-letter whose answer was not written is answered after the next start. SIGTERM or Ctrl-C stops the daemon in order. `daemon.service`,
-beside this file, is a systemd unit for it.
+A letter is a file `FOLDER/in/NAME-ANYTHING.txt`. Its answer gets the same name in `FOLDER/out`, and then the letter is removed.
+Conversations and accepted letters are kept in `FOLDER/agents.db`, so nothing is lost or answered twice when the daemon is
+stopped or killed: what it was at goes on after its next start. SIGTERM or Ctrl-C stops it in order. `daemon.service`, beside
+this file, is a systemd unit for it.
 
 Run it: python examples/daemon.py FOLDER
         echo "Hello, who are you?" > FOLDER/in/ada-1.txt
@@ -24,7 +25,7 @@ from alloy_actors.local import LocalServer
 from supervisors import Backoff, ChildSpec, format_tree, sleep
 
 INTERVAL = 0.2  # seconds between two looks
-GRACE = 25.0  # seconds to stop in; the unit's TimeoutStopSec is longer
+DRAIN, GRACE = 2.0, 25.0  # seconds to finish runs, and to stop in; the unit's TimeoutStopSec is longer
 LOOK = "look"
 
 
@@ -56,12 +57,12 @@ class Postman(pykka.ThreadingActor):
 
         def write(result: alloy.Result) -> None:
             if result.status == "cancelled":
-                return  # the daemon stops: the letter stays
+                return  # the daemon stops: the letter stays, and its request goes on after the next start
             answer.write_text(result.text or f"[{result.status}: {result.error}]\n", encoding="utf-8")
             letter.unlink(missing_ok=True)
             print(f"answered {letter.name}: {result.status}", flush=True)
 
-        # A restarted postman sends letters again whose answers are on the way: by their id they are the same requests.
+        # A postman that was restarted, or a whole daemon, sends letters again: by their id they are the same requests.
         text = letter.read_text(encoding="utf-8", errors="replace") or "(an empty letter)"
         try:
             agent.send_message(text, write, request_id=letter.name)
@@ -74,7 +75,8 @@ def serve(folder: Path, provider: alloy.Provider) -> int:
     for name in ("in", "out"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     system = alloy.AgentSystem(
-        factory=lambda name: {"provider": provider, "system_prompt": f"You write to {name}."}
+        store=f"sqlite:///{folder.resolve() / 'agents.db'}",
+        factory=lambda name: {"provider": provider, "system_prompt": f"You write to {name}."},
     )
     postman = ChildSpec(
         id="postman",
@@ -84,7 +86,8 @@ def serve(folder: Path, provider: alloy.Provider) -> int:
     )
     system.supervisor.start_child(postman)  # after the agents, so it stops before them
     print(f"{format_tree(system.supervisor)}\nlooking into {folder / 'in'}", flush=True)
-    return system.run(grace=GRACE)  # until a signal; the exit code says whether the tree held
+    # Until a signal. Then runs get some seconds to finish, and what is left is interrupted; the exit code says if the tree held.
+    return system.run(drain_timeout=DRAIN, grace=GRACE)
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+
+from alloy_actors.local import LocalServer, scripted_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +95,11 @@ SERVES = {"daemon.py"}
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """An example that runs until a signal; it must end well, and in silence."""
+def serving(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """An example that runs until a signal."""
     command = [sys.executable, "-W", "error", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=os.environ | environment, text=True, **pipes) as process:
         try:
             yield process
         finally:
@@ -112,6 +116,7 @@ def line_with(process: subprocess.Popen[str], words: str) -> str:
 
 
 def end(process: subprocess.Popen[str], number: int) -> None:
+    """It must end well, and in silence."""
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (0, "")
@@ -155,6 +160,33 @@ def test_the_daemon_survives_that_its_folder_is_away_for_a_while(tmp_path: Path)
         (tmp_path / "away").rename(tmp_path / "in")
         line_with(daemon, "answered ada-1.txt: completed")
         end(daemon, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_daemon_that_ends_in_the_middle_of_an_answer_gives_it_after_its_next_start(
+    tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "in").mkdir()
+    letter, answer = tmp_path / "in" / "ada-2.txt", tmp_path / "out" / "ada-2.txt"
+    with LocalServer() as server:
+        # The second answer waits behind a gate until the daemon has been started again.
+        model = scripted_model(gate="second-start", after=1)
+        environment = {"ALLOY_API_URL": server.url, "ALLOY_MODEL": model}
+        (tmp_path / "in" / "ada-1.txt").write_text("I am Ada.")
+        with serving(str(EXAMPLES / "daemon.py"), str(tmp_path), **environment) as daemon:
+            line_with(daemon, "answered ada-1.txt: completed")
+            letter.write_text("Who am I?")
+            server.wait_stats(requests=2, active=1)
+            daemon.send_signal(number)
+            daemon.communicate(timeout=30)
+        assert letter.exists()
+        assert not answer.exists()
+        server.open_gate("second-start")
+        with serving(str(EXAMPLES / "daemon.py"), str(tmp_path), **environment) as daemon:
+            line_with(daemon, "answered ada-2.txt: completed")
+            end(daemon, signal.SIGTERM)
+    assert 'You said: "Who am I?". This is user turn 2' in answer.read_text()
+    assert not letter.exists()
 
 
 def test_the_unit_of_the_daemon_is_one_that_systemd_takes(tmp_path: Path) -> None:
