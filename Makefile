@@ -53,7 +53,7 @@ format: dev ## let ruff rewrite what it can
 docs: docs-environment ## build site/; every warning is an error, nothing is fetched
 	$(CHECK) docs
 
-bench: runtime ## CPU per run beside a hand-written loop that does the same work
+bench: runtime ## what it costs, beside hand-written loops that do the same work
 	@$(VENV_PYTHON) -m benchmarks
 
 corpus: dev ## recorded provider traffic against the official SDKs' reading of it: make corpus WIRE_CORPUS=folder
