@@ -61,6 +61,13 @@ SAYS = {
         "-> {'total': 9.0, 'lines': 1}",
         "lines.0.count: Input should be less than or equal to 20",
     ],
+    "approval.py": [
+        "clerk wants remove({'name': 'draft.txt'})? yes",
+        "  remove: Blocked: the notes are still needed",
+        "bob has got 'The draft is gone.'",
+        "halted: Halted by middleware: the person in charge has had enough",
+        "left: ['notes.txt']",
+    ],
     "switching_providers.py": [
         "large: ",
         "small: error, ConnectionFailedError",
