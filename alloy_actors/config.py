@@ -21,7 +21,8 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 
-_CHECKS = ConfigDict(strict=True, arbitrary_types_allowed=True, extra="forbid")
+# The checks are built at first use: that takes as long as everything else in this module.
+_CHECKS = ConfigDict(strict=True, arbitrary_types_allowed=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CHECKS)
