@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import pykka
-import structlog
 
 from supervisors import roots
 from supervisors.clock import system_clock
@@ -22,6 +21,7 @@ from supervisors.errors import (
     StartFailed,
 )
 from supervisors.handles import Handle, Via
+from supervisors.logs import load, log
 from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import Crash, ExitReason, Killed, Shutdown
 from supervisors.refs import BaseSupervisorRef, Call
@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     from supervisors.spec import AutoShutdown, OnExceeded, Strategy
 
 C = TypeVar("C", bound="StaticCore | DynamicCore")
-
-log = structlog.get_logger("supervisors")
 
 ORPHAN_TIME = 5.0  # seconds the children of a supervisor that broke get at most
 
@@ -210,6 +208,7 @@ class BaseSupervisor(PooledActor, Generic[C]):
         """Start a supervisor that is not itself supervised; returns its ref when it is up, None for IGNORE."""
         if name is not None:
             hash(name)  # TypeError before anything starts
+        load()
         outcome: PooledFuture[Outcome] = PooledFuture()
         info = LaunchInfo(
             child_id=cls if name is None else name,

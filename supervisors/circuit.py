@@ -18,10 +18,9 @@ from contextvars import ContextVar
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
-import structlog
-
 from supervisors.clock import system_clock
 from supervisors.errors import CircuitOpen, InvalidOption
+from supervisors.logs import log
 from supervisors.reasons import Exit
 from supervisors.spec import is_seconds
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-log = structlog.get_logger("supervisors")
 
 
 class CircuitState(StrEnum):

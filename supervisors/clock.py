@@ -8,12 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
+from supervisors.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-log = structlog.get_logger("supervisors")
 
 _SMALL_HEAP = 100  # cancelled timers that may lie about
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from supervisors import events
 from supervisors.children import Record, State, Stop
 from supervisors.errors import (
@@ -25,6 +23,7 @@ from supervisors.errors import (
     StartTimeout,
 )
 from supervisors.events import bus
+from supervisors.logs import log
 from supervisors.reasons import Crash, Exit, ExitReason, Killed, Normal, Shutdown
 from supervisors.restarting import Restarter, log_crash
 from supervisors.spec import AutoShutdown, RestartType, Strategy
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
     from supervisors.children import Reply, Run, StartMode
     from supervisors.spec import ChildSpec
-
-log = structlog.get_logger("supervisors")
 
 INTERRUPTED = "interrupt"  # detail of the Shutdown of a child in which KeyboardInterrupt was raised
 

@@ -15,18 +15,15 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from supervisors import roots
 from supervisors.inspection import format_tree, zombies
+from supervisors.logs import log
 from supervisors.reasons import ExitReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from supervisors.refs import BaseSupervisorRef
-
-log = structlog.get_logger("supervisors")
 
 EX_SOFTWARE = 70  # sysexits.h: internal software error
 EXIT_DEADLINE = 5.0  # seconds for trees that nobody stopped before the process ends

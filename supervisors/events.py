@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
+from supervisors.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import pykka
 
     from supervisors.reasons import ExitReason
-
-log = structlog.get_logger("supervisors")
 
 _CAPACITY = 10_000
 _LINGER = 0.5  # seconds the thread stays without work

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from supervisors.errors import InvalidOption
+from supervisors.logs import log
 from supervisors.spec import INFINITY, AutoShutdown, Strategy, is_seconds
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
     from supervisors.backoff import Backoff
     from supervisors.spec import OnExceeded
-
-log = structlog.get_logger("supervisors")
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: the class has the defaults, for BaseSupervisor

@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from supervisors import events
 from supervisors.children import ChildTable, Record, State
 from supervisors.errors import RestartIntensityExceeded, StartFailed, TooManyZombies
 from supervisors.events import bus
+from supervisors.logs import log
 from supervisors.reasons import Crash, ExitReason, Killed, Normal, Shutdown
 from supervisors.spec import ChildExit, RestartType
 from supervisors.stopping import Stopper
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from supervisors.options import Options
     from supervisors.spec import Decision
     from supervisors.stopping import Port
-
-log = structlog.get_logger("supervisors")
 
 MAX_PARK_TIME = 1800.0  # seconds; rests double up to this
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
-
 from supervisors import events
 from supervisors.children import ChildTable, Record, Run, State, Stop
 from supervisors.errors import StartFailed
 from supervisors.events import bus
+from supervisors.logs import log
 from supervisors.reasons import ExitReason, Killed, Normal, Shutdown
 from supervisors.spec import RestartType
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     import pykka
 
     from supervisors.clock import Clock, Timer
-
-log = structlog.get_logger("supervisors")
 
 BRUTAL_GRACE = 0.1  # seconds a thread gets to end after the brutal step, for a BRUTAL_KILL child
 EXPIRED_GRACE = 1.0  # ... after a deadline that expired

@@ -14,7 +14,8 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from supervisors.errors import WouldDeadlock
-from supervisors.runtime.logs import log, report
+from supervisors.logs import log
+from supervisors.runtime.logs import report
 from supervisors.runtime.watchdog import Watchdog, thread_cpu_clock
 
 if TYPE_CHECKING:

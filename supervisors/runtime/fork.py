@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import structlog
-
 from supervisors.clock import system_clock
 from supervisors.errors import CalleeExited
 from supervisors.reasons import NoProc
@@ -18,8 +16,6 @@ from supervisors.runtime.replies import fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-log = structlog.get_logger("supervisors")
 
 _hooks: list[Callable[[], object]] = []
 

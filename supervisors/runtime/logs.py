@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 
-import structlog
-
-log = structlog.get_logger("supervisors")
+from supervisors.logs import log
 
 
 def report(event: str, error: BaseException, **facts: object) -> None:
@@ -20,4 +18,4 @@ def report(event: str, error: BaseException, **facts: object) -> None:
         log.error(event, **facts, exception=text)
     except Exception:
         with contextlib.suppress(Exception):
-            log.error(event, error_class=type(error).__qualname__)  # noqa: TRY400 # the rest could not be said
+            log.error(event, error_class=type(error).__qualname__)  # the rest could not be said

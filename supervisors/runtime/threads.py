@@ -7,8 +7,9 @@ from typing import Any
 
 import pykka
 
+from supervisors.logs import log
 from supervisors.runtime.incarnation import Incarnation, set_current
-from supervisors.runtime.logs import log, report
+from supervisors.runtime.logs import report
 from supervisors.runtime.loop import attend, begin, handle
 from supervisors.runtime.mailbox import ThreadInbox
 from supervisors.runtime.messages import WAKE

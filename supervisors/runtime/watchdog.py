@@ -13,7 +13,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from supervisors.runtime.logs import log, report
+from supervisors.logs import log
+from supervisors.runtime.logs import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable

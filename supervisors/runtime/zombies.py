@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pykka
-import structlog
 
 from supervisors.reasons import ExitReason, Killed
 from supervisors.runtime.dispatcher import Worker
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     from supervisors.runtime.incarnation import Incarnation
     from supervisors.runtime.values import Runner, State
-
-log = structlog.get_logger("supervisors")
 
 _MAX_FRAMES = 40
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = ["aiohttp", "httpx", "httpx_aiohttp", "httpcore", "uvloop", "sqlite3"]
+HEAVY = ["aiohttp", "httpx", "httpx_aiohttp", "httpcore", "rich", "sqlite3", "structlog", "uvloop"]
 PROBE = """
 import json, sys, threading
 import {module}
