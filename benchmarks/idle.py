@@ -48,13 +48,13 @@ def measure(url: str, agents: int = AGENTS) -> Report:
             return system.spawn(f"agent-{number}", provider=provider, tools=[tool], messages=messages)
 
         spread, refs = _grow(spawn, agents)
-        spent = time.perf_counter() - start
+        spent, total = time.perf_counter() - start, resident() / 2**20
         lengths = {len(ref.messages()) for ref in refs[:: max(1, agents // 100)]}
         if lengths != {3}:
             raise AssertionError(f"an agent has not its three messages: {lengths}")
     alloy.shutdown()
     lines = (
-        f"W5 {ROUNDS} x {agents} idle agents with three messages, spawned in {spent:.2f} s",
+        f"W5 {ROUNDS} x {agents} idle agents with three messages, spawned in {spent:.2f} s; {total:.0f} MiB in all",
         f"  {'KiB each, resident memory':26}      min   median      max",
         f"  {'floor, a list of dicts':26} {floor}",
         f"  {'alloy':26} {spread}   {BAR.verdict(spread.median)}",
