@@ -35,11 +35,11 @@ def main() -> None:
 
 def measure(url: str, agents: int = AGENTS) -> Report:
     """Spawn that many three times over, each time on top of the others, and say what one costs."""
-    floor, _ = _grow(lambda number: _by_hand(url, number), agents)
+    floor = _grow(lambda number: _by_hand(url, number), agents)[0]
     provider = alloy.OpenAICompat(model=MODEL, api_url=url)
     tool = alloy.tool(weather)
     start = time.perf_counter()
-    with alloy.AgentSystem() as system:
+    with alloy.AgentSystem(stop_timeout=60) as system:  # seconds: they may be a hundred thousand
         # One that has talked: connections, caches and lazy imports are not an agent's memory.
         system.spawn("warm", provider=provider, tools=[tool]).chat("Hello.").raise_for_status()
 
