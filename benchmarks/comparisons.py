@@ -191,7 +191,8 @@ def _row(comparison: Comparison, costs: dict[str, Costs], judged: str) -> Row:
     if comparison.by == "more":  # the second side is the floor's, with what the title says
         by_hand, mine = f"{costs[labels[1]].more(floor):+.2f} {unit}", f"{value:+.2f} {unit}"
     else:
-        by_hand = f"{floor.cost.median:.2f} {unit}"
+        name = "" if labels[0].startswith("floor") else f" ({labels[0]})"
+        by_hand = f"{floor.cost.median:.2f} {unit}{name}"
         mine = f"{ours.cost.median:.2f} {unit}, {ours.ratio(floor):.1f}x"
     limit = f"{bar.goal:g}{bar.unit}"
     if comparison.wall is not None:

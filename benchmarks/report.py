@@ -71,7 +71,7 @@ class Report:
 
 def table(rows: Sequence[Row], machine: str, day: str) -> str:
     """The rows in Markdown, with what they were taken on."""
-    lines = ["| what | floor | alloy-actors | bar |", "| --- | --- | --- | --- |"]
+    lines = ["| what | floor | alloy-actors | goal |", "| --- | --- | --- | --- |"]
     lines += [f"| {row.what} | {row.floor} | {row.ours} | {row.bar} |" for row in rows]
     return "\n".join((*lines, "", f"Measured {day} on {machine}."))
 

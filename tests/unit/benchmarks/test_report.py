@@ -30,6 +30,12 @@ def test_ratios_are_taken_round_by_round_so_that_a_slow_minute_hits_both() -> No
     assert report.row == Row("T; CPU a run", "2.00 ms", "5.00 ms, 2.0x", "2x")
 
 
+def test_a_floor_that_is_ours_is_named_in_the_row() -> None:
+    sides = {"MemoryStore": ("store", "a"), "SqliteStore": ("store", "b")}
+    report = lay_out(Comparison("T", sides, BAR), {"MemoryStore": rounds(1.0), "SqliteStore": rounds(2.0)})
+    assert report.row == Row("T; CPU a run", "1.00 ms (MemoryStore)", "2.00 ms, 2.0x", "2x")
+
+
 def test_what_a_run_costs_more_is_compared_with_the_side_it_is_told() -> None:
     sides = dict.fromkeys(("none", "many", "our none", "our many"), ("m", "f"))
     comparison = Comparison(
