@@ -6,7 +6,7 @@ A comment in front of a block changes that:
     <!-- not run: it needs a key -->     compiled only; the reason is for the reader of the source
     <!-- prints -->                      the block that follows is what the program prints, "..." standing for any lines
 
-and a comment that begins with `<!-- run: -->`'s form below holds code that readers need not see:
+and a comment of this form holds code that readers need not see:
 
     <!-- run
     api_url = "http://127.0.0.1:9"
