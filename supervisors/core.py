@@ -23,7 +23,7 @@ from supervisors.errors import (
     StartTimeout,
 )
 from supervisors.events import bus
-from supervisors.logs import log
+from supervisors.logs import load, log
 from supervisors.reasons import Crash, Exit, ExitReason, Killed, Normal, Shutdown
 from supervisors.restarting import Restarter, log_crash
 from supervisors.spec import AutoShutdown, RestartType, Strategy
@@ -114,7 +114,7 @@ class Core(Restarter):
         self.table.up(record, run, self.port.clock.now())
         if record.spec.restart is RestartType.TEMPORARY:
             record.spec = record.spec.without_arguments()
-        if structlog.is_configured():  # otherwise everything is printed, and nobody has asked for this
+        if load().is_configured():  # otherwise everything is printed, and nobody has asked for this
             log.debug("child_started", path=self.path, id=record.id, generation=record.generation)
         if bus.active:
             self.emit(
