@@ -15,7 +15,7 @@ from alloy_actors.cli.chat_commands import COMMANDS, VALUES, Leave, carry_out
 from alloy_actors.cli.exits import DONE, FAILED, code_of
 from alloy_actors.cli.logs import route_logs
 from alloy_actors.cli.setting import started
-from alloy_actors.cli.words import end_text, money_text
+from alloy_actors.cli.words import end_text, money_text, short
 from alloy_actors.errors import AlloyError, ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from alloy_actors.events import Event
     from alloy_actors.session import Session
 
+MODEL_SHOWN = 40  # characters of its name, in the prompt
 LEAVING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,7 +55,7 @@ class Screen(Protocol):
         """Show rows of facts."""
 
     def quiet_keys(self) -> AbstractContextManager[None]:
-        """Keep what is typed during a run off the screen."""
+        """Keep what is typed while nobody reads off the screen, and keep it for the next prompt."""
 
 
 class Chat:
@@ -82,7 +83,7 @@ class Chat:
         screen = self.screen
         if screen.interactive:
             screen.note(
-                f"{self.choice.model} by {self.choice.provider}. /help shows the commands; Ctrl-C cancels a run, Ctrl-D leaves."
+                f"{self._model()} by {self.choice.provider}. /help shows the commands; Ctrl-C cancels a run, Ctrl-D leaves."
             )
         while True:
             try:
@@ -121,8 +122,7 @@ class Chat:
     async def _say(self, text: str) -> None:
         screen = self.screen
         try:
-            with screen.quiet_keys():
-                result, signum = await ask(self.agent, text, screen.hear, patient=True)
+            result, signum = await ask(self.agent, text, screen.hear, patient=True)
         finally:
             screen.stop()
         if result.cost_cents is not None:
@@ -142,10 +142,13 @@ class Chat:
     async def _status(self) -> str:
         """For the prompt: model, tokens, and money where it is known."""
         tokens = (await self.agent.ausage()).total_tokens
-        parts = [self.choice.model or "", f"{tokens} tokens"]
+        parts = [self._model(), f"{tokens} tokens"]
         if self.cents is not None:
             parts.append(money_text(self.cents))
         return " · ".join(parts)
+
+    def _model(self) -> str:
+        return short(self.choice.model or "", MODEL_SHOWN)
 
 
 def chat(flags: Flags) -> int:
@@ -158,7 +161,7 @@ async def _chat(flags: Flags, setting: Setting) -> int:
     screen = _screen(flags)
     loop = asyncio.get_running_loop()
     route_logs(lambda text: loop.call_soon_threadsafe(screen.note, text), verbose=flags.verbose)
-    with _left_by_signals() as signals:
+    with screen.quiet_keys(), _left_by_signals(interactive=screen.interactive) as signals:
         try:
             return await Chat(setting, flags, screen).converse()
         except asyncio.CancelledError:
@@ -180,8 +183,11 @@ def _screen(flags: Flags) -> Screen:
 
 
 @contextmanager
-def _left_by_signals() -> Iterator[list[int]]:
-    """SIGTERM and a closed terminal cancel this task: the terminal is put in order, agents are stopped."""
+def _left_by_signals(*, interactive: bool) -> Iterator[list[int]]:
+    """SIGTERM and a closed terminal cancel this task: the terminal is put in order, agents are stopped.
+
+    A person's Ctrl-C between a run and the prompt came too late for the run, and is not meant for the program.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     seen: list[int] = []
@@ -191,6 +197,8 @@ def _left_by_signals() -> Iterator[list[int]]:
         loop.call_soon_threadsafe(task.cancel)
 
     previous = {signum: signal.signal(signum, leave) for signum in LEAVING}
+    if interactive:
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, lambda _signum, _frame: None)
     try:
         yield seen
     finally:

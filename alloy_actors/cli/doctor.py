@@ -145,13 +145,11 @@ def _reach(choice: Choice) -> str:
     url = choice.api_url or choice.vendor.api_url
     if url is None:
         raise ConfigError(f"{choice.provider} has no address: name one with --api-url")
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"{url!r} is no address of a server")
-    if parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname):
+    scheme, host, port = _address(url)
+    if scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
         return f"{url}: behind a proxy, not looked for; --ask does"
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=CONNECT)
+    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
+    connection = kind(host, port, timeout=CONNECT)
     try:
         connection.request("HEAD", "/")
         connection.getresponse()
@@ -160,6 +158,16 @@ def _reach(choice: Choice) -> str:
     finally:
         connection.close()
     return f"{url}: reachable"
+
+
+def _address(url: str) -> tuple[str, str, int | None]:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"} and parts.hostname:
+            return parts.scheme, parts.hostname, parts.port
+    except ValueError:  # a port that is no number
+        pass
+    raise ConfigError(f"{url!r} is no address of a server")
 
 
 def _ask(choice: Choice) -> str:

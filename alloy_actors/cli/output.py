@@ -14,12 +14,17 @@ import sys
 _OBEYED = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 
 
+class _Nowhere(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)
+
+
 def prepare() -> None:
     """Make stdout and stderr usable: a closed one swallows, a character that the locale lacks becomes "?"."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  (for the whole process)
+            setattr(sys, name, _Nowhere())
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 

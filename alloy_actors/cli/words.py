@@ -61,10 +61,10 @@ def end_text(result: Result, max_turns: int) -> str | None:
             return f"{type(result.error).__name__}: {result.error}" if result.error else result.status
 
 
-def short(text: str) -> str:
-    """The text in one line, cut where it is long."""
+def short(text: str, limit: int = SHOWN) -> str:
+    """The text in one line, cut after `limit` characters."""
     line = one_line(text)
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+    return line if len(line) <= limit else f"{line[:limit]}..."
 
 
 def last_line(text: str) -> str:

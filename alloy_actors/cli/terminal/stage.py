@@ -7,13 +7,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from alloy_actors.cli.output import printable
+from alloy_actors.cli.terminal.console import Moving, SharedConsole
 from supervisors import State, tree
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class LiveStage:
     """See `alloy_actors.demo.Stage`."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._console = SharedConsole()
         self._start = time.monotonic()
         self._lock = threading.Lock()
         self._typed = ""  # the line that is being typed
@@ -61,14 +61,23 @@ class LiveStage:
 
     @contextmanager
     def watching(self, system: AgentSystem, tally: Tally) -> Iterator[None]:
-        with Live(
-            get_renderable=lambda: self._moving(system, tally),
-            console=self._console,
-            refresh_per_second=FRAMES,
-        ):
-            yield
+        moving = Moving(self._console, lambda: self._look(system, tally), transient=False)
+        over = threading.Event()
 
-    def _moving(self, system: AgentSystem, tally: Tally) -> RenderableType:
+        def draw() -> None:
+            while not over.wait(1 / FRAMES):
+                moving.refresh()
+
+        thread = threading.Thread(target=draw, name="demo-screen", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            moving.stop()
+
+    def _look(self, system: AgentSystem, tally: Tally) -> RenderableType:
         node = tree(system.supervisor)
         top = Tree(_label(node))
         for child in node.children:

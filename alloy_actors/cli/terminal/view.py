@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import termios
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Group
 from rich.markdown import Markdown
+from rich.segment import Segment, Segments
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from alloy_actors.cli.output import printable
 from alloy_actors.cli.terminal.blocks import split
+from alloy_actors.cli.terminal.console import Moving, SharedConsole
 from alloy_actors.cli.words import call_text, ended_text
 from alloy_actors.events import (
     RunFinished,
@@ -40,11 +42,11 @@ THOUGHT_LINES = 3  # of the reasoning, while it arrives
 
 
 class TerminalView:
-    """Hears one run after the other. `hear` is called on one thread; a thread of rich's draws what it finds."""
+    """Hears one run after the other, on an event loop that also draws what moves."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False, emoji=False)
-        self._live: Live | None = None
+        self._console = SharedConsole()
+        self._moving: Moving | None = None
         self._text = ""  # of the paragraph that is arriving
         self._thought = ""
         self._calls: tuple[tuple[str, str, float], ...] = ()  # running ones: id, text, when it began
@@ -75,11 +77,11 @@ class TerminalView:
 
     def stop(self) -> None:
         """Show the rest and end the moving part; harmless when there is none."""
-        live, self._live = self._live, None
+        moving, self._moving = self._moving, None
         self._calls = ()
         self._flush()
-        if live is not None:
-            live.stop()
+        if moving is not None:
+            moving.stop()
 
     def note(self, text: str) -> None:
         """Say something that is no part of the answer; from any thread."""
@@ -100,10 +102,11 @@ class TerminalView:
 
     @contextlib.contextmanager
     def quiet_keys(self) -> Iterator[None]:
-        """Keys typed during a run are kept for the next prompt, not shown amid the answer."""
+        """Keys typed while nobody reads are kept for the next prompt, not shown amid an answer; Ctrl-C stays a signal."""
         before = termios.tcgetattr(sys.stdin)
         during = [*before]
-        during[3] &= ~termios.ECHO
+        during[0] &= ~termios.ICRNL
+        during[3] &= ~(termios.ECHO | termios.ICANON)
         termios.tcsetattr(sys.stdin, termios.TCSANOW, during)
         try:
             yield
@@ -112,13 +115,16 @@ class TerminalView:
 
     def _begin(self) -> None:
         self._text = self._thought = ""
-        self._live = Live(
-            get_renderable=self._moving, console=self._console, refresh_per_second=FRAMES, transient=True
-        )
-        self._live.start()
+        self._moving = Moving(self._console, self._look, transient=True)
+        self._refresh(self._moving)
 
-    def _moving(self) -> RenderableType:
-        """What may still change; on rich's thread."""
+    def _refresh(self, moving: Moving) -> None:
+        if moving is self._moving:
+            moving.refresh()
+            asyncio.get_running_loop().call_later(1 / FRAMES, self._refresh, moving)
+
+    def _look(self) -> RenderableType:
+        """What may still change."""
         lines: list[RenderableType] = []
         height = max(3, self._console.height - 4)
         if self._text:
@@ -140,12 +146,23 @@ class TerminalView:
         self._print_markdown(text)
 
     def _print_markdown(self, text: str) -> None:
-        if text.strip():
-            # Links are spelled out: where a link leads is not for the model to hide.
-            self._console.print(Markdown(text, hyperlinks=False))
+        if not text.strip():
+            return
+        # Links are spelled out: where a link leads is not for the model to hide.
+        lines = self._console.render_lines(Markdown(text, hyperlinks=False), pad=False)
+        while lines and _is_blank(lines[0]):
+            del lines[0]
+        while lines and _is_blank(lines[-1]):
+            del lines[-1]
+        if lines:
+            self._console.print(Segments([part for line in lines for part in (*line, Segment.line())]))
             self._console.print()
 
     def _print_tool(self, event: ToolEnded) -> None:
         self._flush()
         mark, style = ("ok", "green") if event.error is None else ("failed", "red")
         self._console.print(Text.assemble((f"{mark} ", style), (printable(ended_text(event)), "dim")))
+
+
+def _is_blank(line: list[Segment]) -> bool:
+    return not "".join(segment.text for segment in line).strip()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from alloy_actors.cli import main
 from alloy_actors.local import LocalServer, scripted_model
 from tests.integration.cli.terminal import ALLOY, WAIT, Terminal
 
@@ -85,3 +90,35 @@ def terminal(env: dict[str, str], folder: Path) -> Iterator[Callable[..., Termin
     yield open_
     for one in opened:
         one.__exit__()
+
+
+@dataclass
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(
+    env: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Said]]:
+    """The command in this process, where neither pipes nor signals matter: a process of its own takes a second."""
+    for name in set(os.environ) - set(env):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", env["HOME"])
+    monkeypatch.chdir(folder)
+
+    def called(*arguments: str, stdin: bytes = b"", **variables: str) -> Said:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            code = main(list(arguments))
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    yield called
+    structlog.reset_defaults()

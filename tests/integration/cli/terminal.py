@@ -51,6 +51,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._changed = threading.Condition()
         self._ended = False
+        self._frames = [""]  # the text of the screen after each piece of output, since the last match
         self.said = b""  # everything that was written, in raw
         self.process = subprocess.Popen(
             [sys.executable, "-c", BECOME, *command],
@@ -81,15 +82,22 @@ class Terminal:
 
     def wait_for(self, pattern: str) -> str:
         """Wait until the screen, with what has scrolled away, shows a match; return it all."""
-        return self.wait_until(lambda text: re.search(pattern, text) is not None, pattern)
+        return self.wait_until(lambda text: re.search(pattern, text, re.MULTILINE) is not None, pattern)
 
     def wait_until(self, shows: Callable[[str], bool], what: str) -> str:
-        """Wait until the text of the screen is as wanted."""
+        """Wait until the text of the screen is as wanted, or was at a moment since the last one waited for."""
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = [number for number, frame in enumerate(self._frames) if shows(frame)][:1]
+            return bool(found) or self._ended
+
         with self._changed:
-            seen = self._changed.wait_for(lambda: shows(self._text()) or self._ended, WAIT)
-            text = self._text()
-        assert seen, f"waited {WAIT} s for {what!r}; the screen shows:\n{text}"
-        assert shows(text), f"the command ended without {what!r}; the screen shows:\n{text}"
+            seen = self._changed.wait_for(look, WAIT)
+            assert seen, f"waited {WAIT} s for {what!r}; the screen shows:\n{self._frames[-1]}"
+            assert found, f"the command ended without {what!r}; the screen shows:\n{self._frames[-1]}"
+            text = self._frames[found[0]]
+            del self._frames[: found[0]]
         return text
 
     def wait_exit(self) -> int:
@@ -99,14 +107,9 @@ class Terminal:
         return code
 
     def text(self) -> str:
-        """What the screen shows, with what has scrolled away above it."""
+        """What the screen shows now, with what has scrolled away above it."""
         with self._changed:
-            return self._text()
-
-    def visible(self) -> str:
-        """What the screen shows now."""
-        with self._changed:
-            return "\n".join(line.rstrip() for line in self._screen.display)
+            return self._frames[-1]
 
     def signal(self, signum: signal.Signals) -> None:
         """Send a signal to the command."""
@@ -133,6 +136,7 @@ class Terminal:
             with self._changed:
                 self.said += data
                 self._stream.feed(data)
+                self._frames.append(self._text())
                 self._ended = not data
                 self._changed.notify_all()
             if not data:
