@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from supervisors import Node
 
 FRAMES = 12  # a second
-BREATH = 0.6  # seconds between two scenes
+BREATH = 0.4  # seconds between two scenes
 STYLES = {
     "running": "bold green",
     "idle": "",

@@ -47,7 +47,7 @@ def env(tmp_path: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.endswith(("_API_KEY", "_proxy", "_PROXY")) and not name.startswith(("ALLOY_", "XDG_"))
     }
-    return {**kept, "HOME": str(home), "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[3])}
+    return {**kept, "HOME": str(home), "TERM": "xterm-256color"}
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_no_paragraph_is_lost_or_shown_twice(terminal: Open, model: Model) -> No
     screen.wait_until(prompts(2), "the next prompt")
     text = screen.text()
     assert re.findall(r"^(paragraph-\d+) is long enough", text, re.MULTILINE) == names
-    assert re.search(r"^ +Title\n\n • a list\n\n code\n\n more", text, re.MULTILINE)
+    assert re.search(r"Title[^-]* • a list\n\n code\n\n more", text), "Markdown is drawn"
     screen.type(CTRL_D)
     assert screen.wait_exit() == 0
 
@@ -219,29 +219,29 @@ def test_a_conversation_is_saved_and_loaded(terminal: Open, model: Model, folder
     assert len(Session.from_json((folder / "talk.json").read_bytes()).messages) == 2
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("/load damaged.json", r"damaged\.json: this is no session of alloy-actors"),
-        ("/load newer.json", r"newer\.json: session format 99 is newer"),
-        ("/load nowhere.json", r"nowhere\.json: No such file or directory"),
-        ("/save damaged.json", r"damaged\.json: this is no session of alloy-actors"),
-        ("/save file/below.json", r"file/below\.json: it cannot be written: Not a directory"),
-        ("/save", r"which file\? /save FILE"),
-        ("/hlep", r"there is no command /hlep \(did you mean /help\?\)"),
-    ],
-)
+FAILING = {
+    "/load damaged.json": r"damaged\.json: this is no session of alloy-actors",
+    "/load newer.json": r"newer\.json: session format 99 is newer",
+    "/load nowhere.json": r"nowhere\.json: No such file or directory",
+    "/save damaged.json": r"damaged\.json: this is no session of alloy-actors",
+    "/save file/below.json": r"file/below\.json: it cannot be written: Not a directory",
+    "/save": r"which file\? /save FILE",
+    "/hlep": r"there is no command /hlep \(did you mean /help\?\)",
+}
+
+
 def test_a_command_that_fails_says_so_and_the_chat_goes_on(
-    line: str, said: str, terminal: Open, model: Model, folder: Path
+    terminal: Open, model: Model, folder: Path
 ) -> None:
     (folder / "file").touch()
     (folder / "damaged.json").write_text('{"id": "x", "mess')
     (folder / "newer.json").write_text(json.dumps({"format": 99}))
     screen = terminal("chat", *model())
     screen.wait_for(PROMPT)
-    screen.type(line + ENTER)
-    screen.wait_for(said)
-    screen.wait_until(prompts(2), "the next prompt")
+    for count, (line, said) in enumerate(FAILING.items(), 2):
+        screen.type(line + ENTER)
+        screen.wait_for(said)
+        screen.wait_until(prompts(count), "the next prompt")
     screen.type("//hello" + ENTER)
     screen.wait_for('You said: "/hello"')
     screen.type(CTRL_D)
