@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from alloy_actors.content import NO_USAGE, Message, Usage
 from alloy_actors.errors import ConfigError
 from alloy_actors.middleware import Middleware, check_middleware
+from alloy_actors.session import Session
 from alloy_actors.tooldef import Tool, toolbox
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -71,12 +72,15 @@ class AgentConfig(RunConfig):
         result_ttl: Seconds a finished result stays readable by its request id.
         subscribe: Topics of the system; what is published on them becomes requests. `max_pending` does not hold for
             those.
+        on_shutdown: Called once with the agent's `Session` when it has ended for good and its last run has left; may
+            be async. `stop` waits for it within its timeout; what it raises is logged.
     """
 
     usage: InstanceOf[Usage] = NO_USAGE
     max_pending: Count = 64
     result_ttl: Seconds = 3600.0
     subscribe: tuple[str, ...] = ()
+    on_shutdown: Callable[[Session], object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CHECKS)

@@ -1,33 +1,124 @@
-"""The main job on one screen: supervised agents that answer over HTTP, fan out tools, and come back from a crash.
+"""The main job on one screen: supervised agents that answer over HTTP, fan out tools, and come back from crashes.
 
-Runs against the embedded model server (`alloy_actors.local`), so it needs no key and no network.
+What happens is here, how it looks is a `Stage`: lines (`PlainStage`), or on a terminal the live tree of `alloy demo`.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
-from alloy_actors.actors.default import shutdown
 from alloy_actors.actors.system import AgentSystem
-from alloy_actors.events import ToolEnded, ToolStarted
-from alloy_actors.local import LocalServer, scripted_model
-from alloy_actors.providers.openai_compat import OpenAICompat
+from alloy_actors.errors import AgentDownError, AlloyError
+from alloy_actors.events import RunStarted, ToolEnded, ToolStarted
 from alloy_actors.tooldef import ToolContext, tool
-from supervisors import ChildExited, ChildStarted, RestartScheduled, format_tree, subscribe
+from supervisors import ChildExited, ChildParked, ChildStarted, RestartScheduled, format_tree, subscribe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
     from alloy_actors.actors.ref import AgentRef
     from alloy_actors.events import Event
+    from alloy_actors.provider import Provider
     from alloy_actors.result import Result
     from supervisors.events import Event as SupervisorEvent
 
+PATIENCE = 60.0  # seconds for what a crash, or a model, is waited for
 SKIES = {"Paris": "18 degrees and clear", "Oslo": "4 degrees and snow", "Lima": "22 degrees and mist"}
+
+
+class DemoError(AlloyError):
+    """Something did not happen as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who answers for whom.
+
+    Args:
+        usual: For most.
+        slow: For the agent that works in the background.
+        other: The guide is switched to it; None leaves that out.
+    """
+
+    usual: Provider
+    slow: Provider
+    other: Provider | None
+
+
+class Tally:
+    """Finished runs and their tokens, by agent."""
+
+    def __init__(self) -> None:
+        self.runs: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
+
+    def add(self, agent: AgentRef, result: Result) -> Result:
+        """Count a result and hand it back."""
+        self.runs[agent.name] += 1
+        self.tokens[agent.name] += result.usage.total_tokens
+        return result
+
+
+class Stage(Protocol):
+    """Where it is shown; everything but `watching` may be called on any thread."""
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+
+    def type(self, text: str) -> None:
+        """Show a piece of an answer as it comes."""
+
+    def breathe(self) -> None:
+        """A scene is over: time to look, where a person does."""
+
+    def watching(self, system: AgentSystem, tally: Tally) -> AbstractContextManager[None]:
+        """Show the tree and the tally while the block lasts."""
+
+
+class PlainStage:
+    """Prints lines with the seconds since the start; one at a time, whatever thread they come from."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+        self._broken: OSError | None = None
+
+    def say(self, text: str) -> None:
+        self._write(f"[{time.monotonic() - self._start:5.2f}s] {text}\n")
+
+    def type(self, text: str) -> None:
+        self._write(text)
+
+    def breathe(self) -> None:
+        pass
+
+    @contextmanager
+    def watching(self, system: AgentSystem, tally: Tally) -> Iterator[None]:
+        self._write(format_tree(system.supervisor) + "\n")
+        yield
+        self._write(format_tree(system.supervisor) + "\n")
+        for agent in system.agents():
+            counted = f"{tally.runs[agent.name]} runs, {tally.tokens[agent.name]} tokens"
+            self.say(f"  {agent.name}: {counted}, {agent.health().restarts} restarts")
+
+    def _write(self, text: str) -> None:
+        """A callback must not fail because nobody reads any more; the main thread leaves then."""
+        with self._lock:
+            try:
+                if self._broken is None:
+                    sys.stdout.write(text)
+                    sys.stdout.flush()
+            except OSError as error:
+                self._broken = error
+            if self._broken is not None and threading.current_thread() is threading.main_thread():
+                raise self._broken
 
 
 @tool
@@ -37,118 +128,171 @@ def weather(city: str, ctx: ToolContext) -> str:
     return f"{city}: {SKIES.get(city, 'no report')}"
 
 
-class Screen:
-    """Prints lines with the seconds since the start; one at a time, whatever thread they come from."""
+def perform(stage: Stage, cast: Cast) -> None:
+    """Show it all.
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._lock = threading.Lock()
-
-    def say(self, text: str) -> None:
-        with self._lock:
-            sys.stdout.write(f"[{time.monotonic() - self._start:5.2f}s] {text}\n")
-            sys.stdout.flush()
-
-    def type(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-
-def main() -> int:
-    """Run the demo; 0 when every step did what it should."""
-    # The crash is part of the show: its log record, with a traceback, would hide the rest.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    screen = Screen()
-    try:
-        with LocalServer() as server:
-            screen.say(f"model server on {server.url}: a scripted stand-in, not a model")
-            with AgentSystem() as system:
-                _show(screen, system, server.url)
-        screen.say("all agents stopped; done")
-    finally:
-        shutdown()
-    return 0
+    Raises:
+        RunError: A run ended badly.
+        DemoError: Something else did not happen.
+    """
+    with AgentSystem() as system:
+        show = _Show(stage, cast, system)
+        stage.say("a supervision tree of three agents:")
+        with stage.watching(system, show.tally):
+            for scene in (
+                show.stream,
+                show.fan_out,
+                show.work_in_the_background,
+                show.switch_the_model,
+                show.crash_when_idle,
+                show.crash_while_running,
+                show.crash_too_often,
+            ):
+                stage.breathe()
+                scene()
+            stage.breathe()
+    stage.say("all agents stopped; done")
 
 
-def _show(screen: Screen, system: AgentSystem, url: str) -> None:
-    slow = OpenAICompat(model="scripted-demo", api_url=url)
-    guide = system.spawn("guide", provider=slow, system_prompt="You are a travel guide.")
-    desk = system.spawn("weather-desk", provider=slow, tools=[weather])
-    thoughtful = OpenAICompat(model=scripted_model("scripted-demo", delay=0.5), api_url=url)
-    clerk = system.spawn("clerk", provider=thoughtful)
-    screen.say("a supervision tree of three agents:")
-    screen.type(format_tree(system.supervisor) + "\n")
+class _Show:
+    """The scenes, in the order in which they are shown."""
 
-    screen.say("guide streams an answer, token by token:")
-    guide.stream_chat("What should I see in Paris?", screen.type)
-    screen.type("\n")
-    _fan_out(screen, desk)
-    _in_the_background(screen, clerk)
+    def __init__(self, stage: Stage, cast: Cast, system: AgentSystem) -> None:
+        self.tally = Tally()
+        self._stage = stage
+        self._cast = cast
+        self._system = system
+        spawn = system.spawn
+        self._guide = spawn("guide", provider=cast.usual, system_prompt="You are a travel guide. Be brief.")
+        self._desk = spawn("weather-desk", provider=cast.usual, tools=[weather])
+        self._clerk = spawn("clerk", provider=cast.slow, system_prompt="Answer in one short sentence.")
 
-    guide.set_model(OpenAICompat(model="scripted-fast", api_url=url))
-    screen.say(f"guide switches to {guide.health().model!r}, and keeps its conversation:")
-    screen.say(guide.chat("And in the evening?").raise_for_status().text)
-    _crash_and_return(screen, system, guide, desk)
+    def stream(self) -> None:
+        self._stage.say("guide streams an answer, token by token:")
+        self._well(self._guide, self._guide.stream_chat("What should I see in Paris?", self._stage.type))
+        self._stage.type("\n")
 
+    def fan_out(self) -> None:
+        say = self._stage.say
+        say("weather-desk gets a question that takes two tool calls; they run side by side:")
 
-def _fan_out(screen: Screen, desk: AgentRef) -> None:
-    screen.say("weather-desk gets a question that takes two tool calls; they run side by side:")
+        def on_event(event: Event) -> None:
+            match event:
+                case ToolStarted():
+                    say(f"  {event.name}({event.input}) started")
+                case ToolEnded():
+                    say(f"  {event.name}({event.input}) ended after {event.duration:.2f} s")
+                case _:
+                    pass
 
-    def on_event(event: Event) -> None:
-        match event:
-            case ToolStarted():
-                screen.say(f"  {event.name}({event.input}) started")
-            case ToolEnded():
-                screen.say(f"  {event.name}({event.input}) ended after {event.duration:.2f} s")
-            case _:
-                pass
+        result = self._desk.stream_chat("Compare the weather in Paris and Oslo", on_event=on_event)
+        say(self._well(self._desk, result))
 
-    result = desk.stream_chat("Compare the weather in Paris and Oslo", on_event=on_event)
-    screen.say(result.raise_for_status().text)
+    def work_in_the_background(self) -> None:
+        say, clerk = self._stage.say, self._clerk
+        told = threading.Event()
 
+        def on_result(result: Result) -> None:
+            self.tally.add(clerk, result)
+            say(f"  callback for {result.request_id}: {result.text or result.error}")
+            told.set()
 
-def _in_the_background(screen: Screen, clerk: AgentRef) -> None:
-    told = threading.Event()
+        request_id = clerk.send_message("Summarise the logs: all is well.", on_result, request_id="summary-1")
+        say(f"clerk accepted {request_id!r} and works on it; meanwhile it answers at once:")
+        health = clerk.health()
+        say(f"  health: {health.status}, {health.pending_count} pending, model {health.model}")
+        _await(told, "the callback")
 
-    def on_result(result: Result) -> None:
-        screen.say(f"  callback for {result.request_id}: {result.text}")
-        told.set()
+    def switch_the_model(self) -> None:
+        guide = self._guide
+        if self._cast.other is not None:
+            guide.set_model(self._cast.other)
+            self._stage.say(f"guide switches to {guide.health().model!r}, and keeps its conversation:")
+            self._stage.say(self._well(guide, guide.chat("And in the evening?")))
 
-    request_id = clerk.send_message("Summarise the logs", on_result, request_id="summary-1")
-    screen.say(f"clerk accepted {request_id!r} and works on it; meanwhile it answers at once:")
-    health = clerk.health()
-    screen.say(f"  health: {health.status}, {health.pending_count} pending, model {health.model}")
-    if not told.wait(10):
-        msg = "the callback was not called within 10 seconds"
-        raise RuntimeError(msg)
-
-
-def _crash_and_return(screen: Screen, system: AgentSystem, guide: AgentRef, desk: AgentRef) -> None:
-    back = threading.Event()
-
-    def on_event(event: SupervisorEvent) -> None:
-        match event:
-            case ChildExited():
-                screen.say(f"  {event.id} ended: {event.reason}")
-            case RestartScheduled():
-                screen.say(f"  restart {event.attempt} in {event.delay:.3f} s")
-            case ChildStarted():
-                screen.say(f"  {event.id} is up again, generation {event.generation}")
-                back.set()
-            case _:
-                pass
-
-    unsubscribe = subscribe(on_event, root=system.supervisor)
-    try:
+    def crash_when_idle(self) -> None:
+        guide = self._guide
         before = len(guide.messages())
-        screen.say("guide is crashed on purpose; its supervisor sees it:")
-        guide.crash("a drill")
-        if not back.wait(10):
-            msg = "the agent did not come back within 10 seconds"
-            raise RuntimeError(msg)
-    finally:
-        unsubscribe()
-    screen.say(f"guide is back with its {before} messages; the same handle goes on:")
-    screen.say(guide.chat("Where were we?").raise_for_status().text)
-    screen.say(f"restarts: guide {guide.health().restarts}, weather-desk {desk.health().restarts}")
-    screen.type(format_tree(system.supervisor) + "\n")
+        self._stage.say("drill 1: guide is crashed while it is idle; its supervisor sees it:")
+        with self._reported(guide, ChildStarted) as back:
+            guide.crash("a drill")
+            _await(back, "the restart")
+        self._stage.say(f"guide is back with its {before} messages; the same handle goes on:")
+        self._stage.say(self._well(guide, guide.chat("Where were we?")))
+
+    def crash_while_running(self) -> None:
+        clerk = self._clerk
+        self._stage.say("drill 2: clerk is crashed while a model is thinking for it:")
+        thinking, ended = threading.Event(), threading.Event()
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, RunStarted):
+                thinking.set()
+
+        def ask() -> None:
+            result = self.tally.add(clerk, clerk.stream_chat("Are you still there?", on_event=on_event))
+            self._stage.say(
+                f"  whoever waited got one result: {result.status}, {result.text or result.error}"
+            )
+            ended.set()
+
+        threading.Thread(target=ask, name="demo-caller", daemon=True).start()
+        _await(thinking, "the run")
+        with self._reported(clerk, ChildStarted) as back:
+            clerk.crash("a drill")
+            _await(back, "the restart")
+            _await(ended, "the result")
+        self._stage.say(self._well(clerk, clerk.chat("And now?")))
+
+    def crash_too_often(self) -> None:
+        say, desk, guide = self._stage.say, self._desk, self._guide
+        say("drill 3: weather-desk crashes again and again, until its supervisor parks it:")
+        with self._reported(desk, ChildParked) as parked:
+            while not parked.is_set():
+                try:
+                    desk.crash("a drill")
+                    desk.messages()  # waits until it is back
+                except AgentDownError:
+                    _await(parked, "the parking")
+        try:
+            desk.chat("Compare the weather in Lima and Oslo")
+        except AgentDownError as error:
+            say(f"  {error}")
+        say(f"nobody else noticed: guide is {guide.health().status}, with {len(guide.messages())} messages")
+
+    def _well(self, agent: AgentRef, result: Result) -> str:
+        """The text of a run that went well; counts it."""
+        return self.tally.add(agent, result).raise_for_status().text
+
+    @contextmanager
+    def _reported(self, agent: AgentRef, until: type[SupervisorEvent]) -> Iterator[threading.Event]:
+        """Show what an agent's supervisor reports of it; the event yielded is set at the first `until`."""
+        say, seen = self._stage.say, threading.Event()
+
+        def on_event(event: SupervisorEvent) -> None:
+            if getattr(event, "id", None) != agent.name:
+                return
+            match event:
+                case ChildExited():
+                    say(f"  {event.id} ended: {event.reason}")
+                case RestartScheduled():
+                    say(f"  restart {event.attempt} in {event.delay:.3f} s")
+                case ChildStarted():
+                    say(f"  {event.id} is up again, generation {event.generation}")
+                case ChildParked():
+                    say(f"  {event.id} is parked for {event.park_time:.0f} s")
+                case _:
+                    pass
+            if isinstance(event, until):
+                seen.set()
+
+        unsubscribe = subscribe(on_event, root=self._system.supervisor)
+        try:
+            yield seen
+        finally:
+            unsubscribe()
+
+
+def _await(event: threading.Event, what: str) -> None:
+    if not event.wait(PATIENCE):
+        raise DemoError(f"{what} did not come within {PATIENCE:.0f} seconds")

@@ -92,13 +92,12 @@ class Session:
         try:
             stored = _adapter().validate_json(data)
         except ValidationError as error:
+            _refuse_newer(_format_of(data))  # whatever else it may have changed
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the document"
             msg = f"this is no session of alloy-actors: {where}: {first['msg']}"
             raise ConfigError(msg) from None
-        if stored["format"] > FORMAT:
-            msg = f"session format {stored['format']} is newer than this version reads (up to {FORMAT}): upgrade alloy-actors"
-            raise ConfigError(msg)
+        _refuse_newer(stored["format"])
         return cls(
             id=stored["id"],
             messages=tuple(Message(**message) for message in stored["messages"]),
@@ -107,6 +106,24 @@ class Session:
             created_at=stored["created_at"],
             updated_at=stored["updated_at"],
         )
+
+
+def _refuse_newer(found: object) -> None:
+    if isinstance(found, int) and found > FORMAT:
+        msg = (
+            f"session format {found} is newer than this version reads (up to {FORMAT}): upgrade alloy-actors"
+        )
+        raise ConfigError(msg)
+
+
+def _format_of(data: bytes | str) -> object:
+    from pydantic_core import from_json
+
+    try:
+        document = from_json(data)
+    except ValueError:
+        return None
+    return document.get("format") if isinstance(document, dict) else None
 
 
 def _plain(message: Message) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Make `.venv`, or bring it up to date: `python scripts/environment.py [--this-python] runtime|dev|docs`.
 
-Standard library only, as it runs before anything is installed. `runtime` is the package and what it needs, `dev` and `docs` add the
-dependency group of that name. What is installed is remembered as a digest of the tables of pyproject.toml that decide
+Standard library only, as it runs before anything is installed. `runtime` is the package and what it and the `alloy` command
+need, `dev` and `docs` add the dependency group of that name. What is installed is remembered as a digest of the tables of pyproject.toml that decide
 it, so a changed lint rule installs nothing and a changed dependency does.
 """
 
@@ -25,7 +25,7 @@ LOG = VENV / "install.log"
 LOG_LINES_SHOWN = 15
 
 STEPS = {
-    "runtime": ["--editable", "."],
+    "runtime": ["--editable", ".[cli]"],
     # The dependency group needs pip 25.1, which is newer than the pip that Python 3.11 to 3.13 bring along.
     "pip": ["--upgrade", "pip>=25.1"],
     "dev": ["--group", "dev"],

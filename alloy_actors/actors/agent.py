@@ -18,6 +18,7 @@ from pykka import ActorDeadError
 
 from alloy_actors.actors import messages as msg
 from alloy_actors.actors.entry import Health, RunHandle
+from alloy_actors.actors.goodbye import session_of
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.request import Control
@@ -28,7 +29,6 @@ from alloy_actors.errors import BusyError, CrashError, FencedError
 from alloy_actors.journal import ModelChanged, RunEnded, Seeded
 from alloy_actors.logs import log, traced
 from alloy_actors.result import Result
-from alloy_actors.session import Session
 from alloy_actors.turn import Run, RunSpec
 from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledActor, stop_self
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from alloy_actors.actors.request import Request
     from alloy_actors.conversation import RunState
     from alloy_actors.journal import Journal, Record
+    from alloy_actors.session import Session
 
 
 MAX_ATTEMPTS = 2
@@ -274,15 +275,10 @@ class AgentActor(PooledActor):
         )
 
     def _session(self) -> Session:
-        entry = self._entry
-        status = "idle" if self._request is None else "running"
-        return Session(
-            id=entry.agent_id,
-            messages=tuple(self._conversation.messages if self._request is None else self._before_run),
-            usage=self._conversation.usage,
-            metadata={"name": entry.name, "model": entry.provider.model, "status": status},
-            created_at=entry.created_at,
-        )
+        usage = self._conversation.usage
+        if self._request is None:
+            return session_of(self._entry, self._conversation.messages, usage, "idle")
+        return session_of(self._entry, self._before_run, usage, "running")
 
     def _set_model(self, message: msg.SetModel) -> None:
         self._refuse_while_busy("set_model")

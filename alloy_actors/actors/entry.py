@@ -19,6 +19,7 @@ import pykka
 from pykka import ActorDeadError
 
 from alloy_actors.actors.book import RequestBook
+from alloy_actors.actors.goodbye import say_goodbye
 from alloy_actors.actors.loop_thread import loop_lag
 from alloy_actors.actors.messages import WAKE
 from alloy_actors.actors.request import Request
@@ -127,6 +128,7 @@ class AgentEntry:
     """See the module. `ref`, `condition` and `run` change under the entry's lock."""
 
     __slots__ = (
+        "_buried",
         "_folded",
         "_lock",
         "_pubsub",
@@ -182,6 +184,7 @@ class AgentEntry:
             else NO_HOOKS
         )
         self.condition: Condition = "starting"
+        self._buried = False
         self.ref: ActorRef[Any] | None = None
         self.last_ref: ActorRef[Any] | None = (
             None  # its supervisor knows a child that is away by its last ref
@@ -318,19 +321,6 @@ class AgentEntry:
         """Its supervisor would not start it."""
         self._stopped(Shutdown(why))
 
-    def await_stopped(self, deadline: Deadline) -> bool:
-        """Wait until its supervisor says that the actor has ended for good."""
-        while True:
-            changed: PooledFuture[None] = PooledFuture()
-            with self._lock:
-                if self.condition == "stopped":
-                    return True
-                self._waiting.append(changed.set)
-            try:
-                changed.get(timeout=deadline.remaining())
-            except pykka.Timeout:
-                return False
-
     def await_idle(self, deadline: Deadline) -> bool:
         """Wait until no run is on; whether none is."""
         while (running := self.book.running()) is not None:
@@ -344,20 +334,28 @@ class AgentEntry:
         return True
 
     def await_end(self, deadline: Deadline) -> bool:
-        """Wait until a stopped agent's last run has left by its door and all callbacks have been called."""
-        settled: PooledFuture[None] = PooledFuture()
-        self.book.when_settled(settled.set)
-        try:
-            settled.get(timeout=deadline.remaining())
-        except pykka.Timeout:
-            # A provider or a tool that will not be cancelled: whoever waits is told, whatever it does later.
-            error = CancelledError("the agent was stopped; its run did not end in time")
-            self.book.close(
-                self.book.why_closed() or "",
-                lambda request: self.outcome(request.id, "cancelled", error),
-                withdraw=False,
-            )
+        """Wait until the agent has ended for good, its last run has left and all callbacks have been called."""
+        while not self._buried:
+            changed: PooledFuture[None] = PooledFuture()
+            with self._lock:
+                self._waiting.append(changed.set)
+            try:
+                if not self._buried:  # it may just have been
+                    changed.get(timeout=deadline.remaining())
+            except pykka.Timeout:
+                self._give_up()
+                break
         return self.callbacks.drained(deadline.remaining())
+
+    def _give_up(self) -> None:
+        """An actor, a provider or a tool will not end: whoever waits is told, whatever it does later."""
+        log.warning("stop_timed_out", agent=self.name)
+        error = CancelledError("the agent was stopped; its run did not end in time")
+        self.book.close(
+            self.book.why_closed() or f"agent {self.name!r} is being stopped",
+            lambda request: self.outcome(request.id, "cancelled", error),
+            withdraw=False,
+        )
 
     def _restarting(self, reason: ExitReason) -> None:
         """The actor ended and will be brought back."""
@@ -412,11 +410,13 @@ class AgentEntry:
         return self.outcome(request_id, "cancelled", error)
 
     def _bury(self) -> None:
-        """Everyone was told; nothing of the agent is needed any more."""
+        """Everyone was told; when it has said goodbye, nothing of the agent is needed any more."""
         for topic in self.config.subscribe:
             self._pubsub.detach(topic, self._hear)
+        say_goodbye(self)
         self.callbacks.close()
-        self.book.retire()
+        self._buried = True
+        self._notify()
 
     def outcome(
         self,

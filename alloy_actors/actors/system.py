@@ -340,8 +340,6 @@ class AgentSystem:
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
         self.request_stop(entry)
         with blocking_region():
-            if not entry.await_stopped(deadline):
-                log.warning("stop_timed_out", agent=entry.name)
             entry.await_end(deadline)
 
     async def astop_agent(self, entry: AgentEntry, timeout: float | None) -> None:

@@ -58,6 +58,8 @@ class MemoryStore:
 
     def load(self, agent_id: str) -> Sequence[Record]:
         with self._lock:
+            if self._closed:
+                raise FencedError("the store is closed")
             log = self._logs.get(agent_id)
             return tuple(log.records) if log is not None else ()
 

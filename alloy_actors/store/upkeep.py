@@ -181,6 +181,11 @@ def compact(path: StorePath) -> list[AgentSummary]:
     return before
 
 
+def sqlite_version() -> str:
+    """Of the SQLite library in use."""
+    return sqlite3.sqlite_version
+
+
 def size(path: StorePath) -> int:
     """Bytes on disk, with SQLite's log."""
     files = (Path(f"{os.fspath(path)}{suffix}") for suffix in ("", "-wal"))

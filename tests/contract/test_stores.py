@@ -207,6 +207,14 @@ def test_an_old_incarnation_retires_nothing(store: Store) -> None:
     assert list(store.load("agent")) == [A, B]
 
 
+def test_a_closed_store_says_so_when_it_is_read(store: Store) -> None:
+    token = store.take_token("agent")
+    assert append(store, token, A) is None
+    store.close()
+    with pytest.raises(FencedError, match="closed"):
+        store.load("agent")
+
+
 def test_closing_twice_is_harmless(store: Store) -> None:
     store.close()
     store.close()

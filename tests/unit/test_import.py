@@ -6,7 +6,19 @@ import sys
 
 import pytest
 
-HEAVY = ["aiohttp", "httpx", "httpx_aiohttp", "httpcore", "rich", "sqlite3", "structlog", "uvloop"]
+HEAVY = [
+    "aiohttp",
+    "genai_prices",
+    "httpx",
+    "httpx_aiohttp",
+    "httpcore",
+    "prompt_toolkit",
+    "rich",
+    "sqlite3",
+    "structlog",
+    "typer",
+    "uvloop",
+]
 PROBE = """
 import json, sys, threading
 import {module}
@@ -17,7 +29,7 @@ print(json.dumps({{"heavy": heavy, "threads": [thread.name for thread in threadi
 
 @pytest.mark.parametrize(
     "module",
-    ["supervisors", "alloy_actors", "alloy_actors.testing", "alloy_actors.local"],
+    ["supervisors", "alloy_actors", "alloy_actors.testing", "alloy_actors.local", "alloy_actors.demo"],
 )
 def test_importing_loads_no_transport_and_starts_no_thread(module: str) -> None:
     probe = PROBE.format(module=module, heavy=HEAVY)

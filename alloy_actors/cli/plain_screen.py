@@ -1,0 +1,104 @@
+"""The screen of `alloy chat` on a pipe or a dumb terminal: lines in, lines out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from alloy_actors.cli import output
+from alloy_actors.cli.plain import PlainView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+STDIN = 0
+
+
+class PlainScreen(PlainView):
+    """See `chat.Screen`."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        super().__init__(stream=True, quiet=quiet)
+        self.interactive = sys.stdin is not None and sys.stdin.isatty()
+        self._arrived = b""
+        self._ended = sys.stdin is None
+
+    async def read(self, status: str) -> str:
+        """A line, and those after it where it ends in a backslash.
+
+        Raises:
+            EOFError: There are no more.
+            KeyboardInterrupt: Ctrl-C on a terminal.
+        """
+        if self.interactive:
+            sys.stderr.write(f"{status} > ")
+            sys.stderr.flush()
+        lines = [await self._line()]
+        while lines[-1].endswith("\\") and not self._ended:
+            lines[-1] = lines[-1][:-1]
+            lines.append(await self._line())
+        return "\n".join(lines)
+
+    def complain(self, text: str) -> None:
+        """Say what went wrong."""
+        output.complain(text, "alloy chat")
+
+    def table(self, rows: Iterable[tuple[str, ...]]) -> None:
+        """Show rows of facts."""
+        for row in rows:
+            output.note("  ".join(row))
+
+    def quiet_keys(self) -> AbstractContextManager[None]:
+        """What is typed meanwhile is read later."""
+        return nullcontext()
+
+    async def _line(self) -> str:
+        while b"\n" not in self._arrived and not self._ended:
+            piece = await self._piece()
+            self._arrived += piece
+            self._ended = not piece
+        line, newline, self._arrived = self._arrived.partition(b"\n")
+        if not line and not newline:
+            raise EOFError
+        return line.decode("utf-8", "replace").removesuffix("\r")
+
+    async def _piece(self) -> bytes:
+        """Some bytes of stdin, none at its end; the loop goes on meanwhile, for signals."""
+        loop = asyncio.get_running_loop()
+        there: asyncio.Future[None] = loop.create_future()
+        try:
+            loop.add_reader(STDIN, _set, there)
+        except PermissionError:  # a file, or /dev/null: there at once
+            return os.read(STDIN, 65536)
+        try:
+            with _interrupting(there) if self.interactive else nullcontext():
+                await there
+        finally:
+            loop.remove_reader(STDIN)
+        return os.read(STDIN, 65536)
+
+
+@contextmanager
+def _interrupting(waiting: asyncio.Future[None]) -> Iterator[None]:
+    """Ctrl-C ends the wait with KeyboardInterrupt instead of ending the program."""
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        if not waiting.done():
+            waiting.set_exception(KeyboardInterrupt())
+
+    previous = signal.signal(signal.SIGINT, lambda _number, _frame: loop.call_soon_threadsafe(interrupt))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

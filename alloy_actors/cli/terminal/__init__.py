@@ -1,0 +1,1 @@
+"""For people at a terminal: drawing with rich, line editing with prompt-toolkit."""
