@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 from alloy_actors.content import History, ToolResult
 from alloy_actors.conversation import unknown_outcome
 from alloy_actors.deadline import Deadline
-from alloy_actors.errors import AlloyError, CrashError, FencedError, MalformedReplyError, ProviderError
+from alloy_actors.errors import (
+    AlloyError,
+    CrashError,
+    FencedError,
+    MalformedReplyError,
+    ProviderError,
+    ProviderTimeoutError,
+)
 from alloy_actors.errors import CancelledError as RunCancelledError
 from alloy_actors.errors import TimeoutError as RunTimeoutError
 from alloy_actors.events import RunFinished, RunStarted, TurnFinished, TurnRestarted, TurnStarted
@@ -53,6 +60,8 @@ Ending: TypeAlias = tuple[Status, AlloyError | None]
 """How a run ends, and what went wrong."""
 
 COMPLETED: Final[Ending] = ("completed", None)
+
+_TICK: Final = 0.01  # seconds: timers of a loop may be early by its clock's grain
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +153,12 @@ class Run:
                 status, error = await self._turns()
         except FencedError:
             raise
+        except ProviderTimeoutError as failure:  # it knows the deadline too: whoever notices first, it is the run's
+            status, error = "error", self._out_of_time() if self._deadline.remaining() < _TICK else failure
         except AlloyError as failure:  # the provider's, or the store's
             status, error = "error", failure
         except TimeoutError:
-            limit = self.spec.config.timeout
-            status, error = (
-                "error",
-                RunTimeoutError(f"the run did not end within timeout={limit:g} seconds"),
-            )
+            status, error = "error", self._out_of_time()
         except asyncio.CancelledError:
             if self.abandoned:
                 await self._suspend()
@@ -166,6 +173,9 @@ class Run:
         elif status == "max_turns":
             why = f"the limit of {self.spec.config.max_turns} turns was reached"
         return await self._leave(status, error, why)
+
+    def _out_of_time(self) -> RunTimeoutError:
+        return RunTimeoutError(f"the run did not end within timeout={self.spec.config.timeout:g} seconds")
 
     async def _turns(self) -> Ending:
         spec, conversation = self.spec, self.conversation
