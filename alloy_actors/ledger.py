@@ -49,6 +49,10 @@ class Ledger:
             self._conversation.apply(record)
         self._pending += records
 
+    def amend(self, record: Record) -> None:
+        """Put another record in the place of the last one noted, which the store has not taken."""
+        self._pending[-1] = record
+
     def begin(self) -> None:
         """Let the store begin to write what is noted, without waiting for it."""
         if self._writing is None and self._pending:
