@@ -16,7 +16,7 @@ ENVIRONMENT = @python="$(PYTHON)"; \
 	"$$python" scripts/environment.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit format bench corpus pykka-suite clean runtime dev
+.PHONY: help demo test lint types layers unit format faults kills bench corpus pykka-suite clean runtime dev
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,12 @@ unit: dev ## the tests without threads, network and processes
 format: dev ## let ruff rewrite what it can
 	@$(VENV_PYTHON) -m ruff check --fix-only --quiet .
 	@$(VENV_PYTHON) -m ruff format .
+
+faults: dev ## every fault at every point of a run, with real stores, servers and kills; `make test` has a part of it
+	@$(VENV_PYTHON) -m pytest -m "heavy or not heavy" tests/faults
+
+kills: dev ## kill -9 a busy system of 50 agents 100 times; prints what was lost and what was done twice
+	@$(VENV_PYTHON) -m tests.faults.kills
 
 bench: runtime ## CPU per run beside a hand-written loop that does the same work
 	@$(VENV_PYTHON) -m benchmarks

@@ -65,7 +65,14 @@ def check_journal(records: Sequence[Record], *, idle: bool = True) -> set[str]:
                 assert record.request_id == run, f"{record} while {run!r} is on"
                 waiting.remove(record.steering_id)
                 joined.add(record.steering_id)
-            case RunResumed() | RunSuspended() | RequestSent() | Replied() | ToolCallStarted() | ToolCallEnded():
+            case (
+                RunResumed()
+                | RunSuspended()
+                | RequestSent()
+                | Replied()
+                | ToolCallStarted()
+                | ToolCallEnded()
+            ):
                 assert record.request_id == run, f"{record} while {run!r} is on"
             case RunEnded():
                 assert record.request_id == run, f"{record} while {run!r} is on"

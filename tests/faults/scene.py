@@ -19,9 +19,7 @@ from tests.faults.effects import Effects
 
 WAIT = 20.0
 
-Point: TypeAlias = Literal[
-    "first request", "mid tool fan-out", "mid stream", "between turns", "while queued"
-]
+Point: TypeAlias = Literal["first request", "mid tool fan-out", "mid stream", "between turns", "while queued"]
 POINTS: tuple[Point, ...] = get_args(Point)
 
 RUN = 'Please quick(what="R1") and plain(what="R2") and coro(what="R3").'
@@ -110,7 +108,9 @@ class Scene:
         options: Of the agent.
     """
 
-    def __init__(self, folder: Path, url: str, point: Point, directives: dict[str, Any], **options: Any) -> None:
+    def __init__(
+        self, folder: Path, url: str, point: Point, directives: dict[str, Any], **options: Any
+    ) -> None:
         self.path = folder / "agents.db"
         self.effects = Effects(folder / "effects")
         self.point = point

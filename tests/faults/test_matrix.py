@@ -59,9 +59,7 @@ def check(result: alloy.Result, ending: Ending) -> None:
         assert isinstance(result.error, ending.error), result.error
 
 
-@pytest.mark.parametrize(
-    ("fault", "point"), [cell(fault, point) for fault, point in CELLS if not fault.kill]
-)
+@pytest.mark.parametrize(("fault", "point"), [cell(fault, point) for fault, point in CELLS if not fault.kill])
 def test_a_fault(
     fault: Fault, point: Point, tmp_path: Path, server: LocalServer, scenes: list[Scene]
 ) -> None:
