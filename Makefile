@@ -16,7 +16,7 @@ ENVIRONMENT = @python="$(PYTHON)"; \
 	"$$python" scripts/environment.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit conformance stress format docs bench corpus pykka-suite clean runtime dev docs-environment
+.PHONY: help demo test lint types layers unit conformance stress faults kills format docs bench corpus pykka-suite clean runtime dev docs-environment
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,12 @@ format: dev ## let ruff rewrite what it can
 
 docs: docs-environment ## build site/; every warning is an error, nothing is fetched
 	$(CHECK) docs
+
+faults: dev ## every fault at every point of a run, with real stores, servers and kills; `make test` has a part of it
+	@$(VENV_PYTHON) -m pytest -m "heavy or not heavy" tests/faults
+
+kills: dev ## kill -9 a busy system of 50 agents 100 times; prints what was lost and what was done twice
+	@$(VENV_PYTHON) -m tests.faults.kills
 
 bench: runtime ## what it costs, beside hand-written loops that do the same work
 	@$(VENV_PYTHON) -m benchmarks

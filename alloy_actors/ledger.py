@@ -53,6 +53,10 @@ class Ledger:
         """`begin` when the loop has done what it is at: what is noted until then is written together."""
         asyncio.get_running_loop().call_soon(self.begin)
 
+    def amend(self, record: Record) -> None:
+        """Put another record in the place of the last one noted, which the store has not taken."""
+        self._pending[-1] = record
+
     def begin(self) -> None:
         """Let the store begin to write what is noted, without waiting for it."""
         if self._writing is None and self._pending:

@@ -21,6 +21,7 @@ from alloy_actors.errors import (
     HaltedError,
     MalformedReplyError,
     ProviderError,
+    ProviderTimeoutError,
 )
 from alloy_actors.errors import CancelledError as RunCancelledError
 from alloy_actors.errors import TimeoutError as RunTimeoutError
@@ -66,6 +67,8 @@ COMPLETED: Final[Ending] = ("completed", None)
 
 LAST_WORDS = 1.0
 """Seconds that `on_error` gets although the run's time is up."""
+
+_TICK: Final = 0.01  # seconds: timers of a loop may be early by its clock's grain
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +162,12 @@ class Run:
                 status, error = await self._turns()
         except FencedError:
             raise
+        except ProviderTimeoutError as failure:  # it knows the deadline too: whoever notices first, it is the run's
+            status, error = "error", self._out_of_time() if self._deadline.remaining() < _TICK else failure
         except AlloyError as failure:  # the provider's, or the store's
             status, error = "error", failure
         except TimeoutError:
-            limit = self.spec.config.timeout
-            status, error = (
-                "error",
-                RunTimeoutError(f"the run did not end within timeout={limit:g} seconds"),
-            )
+            status, error = "error", self._out_of_time()
         except asyncio.CancelledError:
             if self.abandoned:
                 await self._suspend()
@@ -183,6 +184,9 @@ class Run:
         elif status == "max_turns":
             why = f"the limit of {self.spec.config.max_turns} turns was reached"
         return await self._leave(status, error, why)
+
+    def _out_of_time(self) -> RunTimeoutError:
+        return RunTimeoutError(f"the run did not end within timeout={self.spec.config.timeout:g} seconds")
 
     async def _turns(self) -> Ending:
         spec, conversation = self.spec, self.conversation
@@ -472,6 +476,7 @@ class Run:
             raise
         except AlloyError as failure:  # the store failed: the caller is told, and the next run tries again
             status, error = "error", error or failure
+            self._ledger.amend(_end_of(request_id, status, error))  # what the caller is told, also later
         reply = self._reply
         result = Result(
             request_id=request_id,

@@ -5,11 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alloy_actors.content import ToolResult
+from alloy_actors.journal import (
+    Accepted,
+    Replied,
+    RequestSent,
+    RunBegan,
+    RunEnded,
+    RunResumed,
+    RunSuspended,
+    Steered,
+    ToolCallEnded,
+    ToolCallStarted,
+    Withdrawn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alloy_actors.content import Message
+    from alloy_actors.journal import Record
 
 
 def check_sendable(messages: Sequence[Message]) -> None:
@@ -25,3 +39,48 @@ def check_sendable(messages: Sequence[Message]) -> None:
         expected = "assistant" if expected == "user" else "user"
     assert not open_calls, f"unanswered calls at the end: {open_calls}"
     assert not messages or messages[-1].role == "assistant", "the history ends with the user"
+
+
+def check_journal(records: Sequence[Record], *, idle: bool = True) -> set[str]:
+    """Every request was accepted once and ended once; the requests that have ended.
+
+    Args:
+        records: A whole log, oldest first.
+        idle: Whether nothing is left to do.
+    """
+    waiting: set[str] = set()
+    ended: set[str] = set()
+    run: str | None = None
+    joined: set[str] = set()
+    for record in records:
+        match record:
+            case Accepted():
+                assert record.request_id not in waiting | ended | joined | {run}, f"accepted twice: {record}"
+                waiting.add(record.request_id)
+            case RunBegan():
+                assert run is None, f"{record} while {run!r} is on"
+                waiting.remove(record.request_id)
+                run = record.request_id
+            case Steered():
+                assert record.request_id == run, f"{record} while {run!r} is on"
+                waiting.remove(record.steering_id)
+                joined.add(record.steering_id)
+            case (
+                RunResumed()
+                | RunSuspended()
+                | RequestSent()
+                | Replied()
+                | ToolCallStarted()
+                | ToolCallEnded()
+            ):
+                assert record.request_id == run, f"{record} while {run!r} is on"
+            case RunEnded():
+                assert record.request_id == run, f"{record} while {run!r} is on"
+                ended |= {run, *joined}
+                run, joined = None, set()
+            case Withdrawn():
+                waiting.remove(record.request_id)
+                ended.add(record.request_id)
+    if idle:
+        assert (run, waiting) == (None, set()), "not everything accepted has ended"
+    return ended

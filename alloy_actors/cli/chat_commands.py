@@ -143,7 +143,7 @@ def _brief(message: Message) -> str:
             case ToolCall():
                 parts.append(f"[{call_text(block.name, block.input)}]")
             case ToolResult():
-                parts.append(f"[result: {short(block.content)}]")
+                parts.append(f"[result: {short(block.text)}]")
             case _:
                 parts.append(f"[{block.type}]")
     return short(" ".join(parts))

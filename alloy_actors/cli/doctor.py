@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from alloy_actors.actors.oneshot import run
 from alloy_actors.actors.default import shutdown
+from alloy_actors.actors.oneshot import run
 from alloy_actors.actors.system import AgentSystem
 from alloy_actors.cli import output
 from alloy_actors.cli.exits import DONE, FAILED

@@ -29,6 +29,7 @@ class Answer:
 
     fault: The fault due for this request; None if none was ordered, or it has been shown often enough.
     usage: Send usage; in a stream only if the client asked for it.
+    gate: Opens when the stream may go on after `gate_after` deltas; None if it need not wait.
     """
 
     reply: Reply
@@ -37,6 +38,7 @@ class Answer:
     directives: Directives
     fault: str | None
     usage: bool
+    gate: asyncio.Event | None = None
 
 
 async def send_plain(request: web.Request, answer: Answer) -> web.StreamResponse:
@@ -90,7 +92,11 @@ async def send_stream(request: web.Request, answer: Answer) -> web.StreamRespons
     broken = answer.fault not in {None, "no_done"}
     if broken:
         del chunks[max(1, len(chunks) // 2) :]
-    await _write_paced(response, chunks, answer.directives)
+    before = answer.directives.gate_after if answer.gate is not None else 0
+    await _write_paced(response, chunks[:before], answer.directives)
+    if answer.gate is not None:
+        await answer.gate.wait()
+    await _write_paced(response, chunks[before:], answer.directives)
     match answer.fault:
         case "stall":
             await silence()

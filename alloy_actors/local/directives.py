@@ -23,6 +23,7 @@ of its own. `scripted_model()` writes such a name and refuses unknown directives
 | `finish` | the finish reason instead of `stop` or `tool_calls` |
 | `usage` | 0: leave usage out |
 | `gate` | wait for `POST /gates/NAME` before the first byte; a gate that was opened stays open |
+| `gate_after` | stream: send n deltas before that wait (0) |
 | `status` | answer with this HTTP error status |
 | `retry_after` | seconds (a number or any text) for the Retry-After header of that error |
 | `fault` | one of `FAULTS` |
@@ -67,6 +68,7 @@ class Directives:
     finish: str | None = None
     usage: int = 1
     gate: str | None = None
+    gate_after: int = 0
     status: int | None = None
     retry_after: str | None = None
     fault: str | None = None
@@ -85,7 +87,18 @@ MODELS = {
 
 _NAMES = tuple(field.name for field in fields(Directives))
 _NUMBERS = {"delay", "pause"}
-_INTEGERS = {"deltas", "per_write", "stamp", "calls", "rounds", "usage", "status", "times", "after"}
+_INTEGERS = {
+    "deltas",
+    "per_write",
+    "stamp",
+    "calls",
+    "rounds",
+    "usage",
+    "gate_after",
+    "status",
+    "times",
+    "after",
+}
 
 
 def parse_model(model: str) -> tuple[str, Directives]:

@@ -104,8 +104,9 @@ class StandIn:
         stream = bool(body.get("stream"))
         self._stats.streams += stream
         due = self._is_due(body, directives)
-        if due and directives.gate is not None:
-            await self._gates[directives.gate].wait()
+        gate = self._gates[directives.gate] if due and directives.gate is not None else None
+        if gate is not None and not (stream and directives.gate_after):
+            await gate.wait()
         if directives.delay:
             await asyncio.sleep(directives.delay)
         if due and directives.status is not None:
@@ -122,6 +123,7 @@ class StandIn:
             directives=directives,
             fault=directives.fault if due else None,
             usage=usage,
+            gate=gate,
         )
         return await (send_stream if stream else send_plain)(request, answer)
 

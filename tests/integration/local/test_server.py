@@ -213,6 +213,16 @@ def test_a_gate_holds_its_requests_until_it_is_opened(server: LocalServer, clien
     assert client.ask(gate="g 1/2").status == 200
 
 
+def test_a_gate_can_stand_in_the_middle_of_a_stream(server: LocalServer, client) -> None:
+    client.begin(stream=True, gate="halfway", gate_after=3, deltas=5)
+    response = client.connection.getresponse()
+    lines = [response.readline() for _ in range(2 * 3)]  # a role and two words
+    assert b"word1" in lines[-2]
+    assert server.stats().active == 1
+    server.open_gate("halfway")
+    assert b"word4" in response.read()
+
+
 def test_a_token_is_asked_for_everywhere_but_at_health() -> None:
     with LocalServer(token="s3cret") as server:
         client = Client(server)

@@ -47,7 +47,7 @@ class Scene:
     """One run, and what there is to see of it."""
 
     def __init__(self, script: Any, *, listen: bool, history: Sequence[Message] = (), **options: Any) -> None:
-        self.provider = script if isinstance(script, ScriptedProvider) else ScriptedProvider(script)
+        self.provider = script if hasattr(script, "complete") else ScriptedProvider(script)
         self.events: list[events.Event] = []
         self.store = MemoryStore()
         config = make_config(
@@ -258,6 +258,19 @@ def test_the_time_of_a_run_is_bounded(listen: bool) -> None:
     assert isinstance(result.error, TimeoutError)
     assert "timeout=0.05" in str(result.error)
     check_sendable(result.messages)
+
+
+def test_a_provider_that_notices_first_that_the_time_is_up_makes_no_other_error(listen: bool) -> None:
+    class Punctual:
+        model = "punctual"
+
+        async def complete(self, request: Any, on_deltas: object = None) -> ModelReply:
+            while not request.deadline.expired:  # without letting the run's own timer notice it
+                pass
+            raise errors.ProviderTimeoutError("the time of the request was up")
+
+    result = Scene(Punctual(), listen=listen, timeout=0.01).play()
+    assert isinstance(result.error, errors.TimeoutError)
 
 
 def test_thinking_is_kept_and_given_out(listen: bool) -> None:
