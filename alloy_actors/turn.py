@@ -162,7 +162,9 @@ class Run:
                 status, error = await self._turns()
         except FencedError:
             raise
-        except ProviderTimeoutError as failure:  # it knows the deadline too: whoever notices first, it is the run's
+        except (
+            ProviderTimeoutError
+        ) as failure:  # it knows the deadline too: whoever notices first, it is the run's
             status, error = "error", self._out_of_time() if self._deadline.remaining() < _TICK else failure
         except AlloyError as failure:  # the provider's, or the store's
             status, error = "error", failure

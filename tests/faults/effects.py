@@ -28,7 +28,7 @@ class Effects:
         self._path = path
 
     def add(self, context: alloy.ToolContext, what: str) -> None:
-        line = "\t".join((context.agent, context.request_id, context.tool_call_id, what))
+        line = f"{context.agent}\t{context.request_id}\t{context.tool_call_id}\t{what}"
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(file, f"{line}\n".encode())
