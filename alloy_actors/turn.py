@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from alloy_actors.content import History, ToolResult
 from alloy_actors.conversation import unknown_outcome
@@ -26,6 +25,7 @@ from alloy_actors.errors import (
 from alloy_actors.errors import CancelledError as RunCancelledError
 from alloy_actors.errors import TimeoutError as RunTimeoutError
 from alloy_actors.events import RunFinished, RunStarted, TurnFinished, TurnRestarted, TurnStarted
+from alloy_actors.hearing import Hearing
 from alloy_actors.journal import (
     Replied,
     RequestSent,
@@ -39,65 +39,27 @@ from alloy_actors.journal import (
 )
 from alloy_actors.ledger import Ledger
 from alloy_actors.logs import log, traced
-from alloy_actors.middleware import NO_HOOKS, Block, Halt, Hooks, RunView
 from alloy_actors.models import cost_of
 from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.providers.retry import complete_with_retry
-from alloy_actors.reporting import OnEvents, Reporter
+from alloy_actors.reporting import Reporter
 from alloy_actors.result import Result, Status
+from alloy_actors.run_spec import COMPLETED
 from alloy_actors.tool_runner import ToolOutcome
 from alloy_actors.tooldef import ToolContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from alloy_actors.config import RunConfig
     from alloy_actors.content import Message, ToolCall
     from alloy_actors.conversation import Conversation
     from alloy_actors.journal import Journal, Record
-    from alloy_actors.middleware import HookName
-    from alloy_actors.provider import Provider
+    from alloy_actors.middleware import Block
+    from alloy_actors.run_spec import Ending, RunSpec
     from alloy_actors.tool_runner import Cancelled, ToolRunner
     from alloy_actors.tooldef import Tool
 
-Ending: TypeAlias = tuple[Status, AlloyError | None]
-"""How a run ends, and what went wrong."""
-
-COMPLETED: Final[Ending] = ("completed", None)
-
-LAST_WORDS = 1.0
-"""Seconds that `on_error` gets although the run's time is up."""
-
 _TICK: Final = 0.01  # seconds: timers of a loop may be early by its clock's grain
-
-
-@dataclass(frozen=True, slots=True)
-class RunSpec:
-    """What a run is asked to do.
-
-    Args:
-        request_id: Names the run in records, events and logs.
-        agent: The agent's name.
-        message: What the user says; None continues from the history alone.
-        config: Limits, tools, system prompt.
-        provider: Who answers (an agent's may have been switched since its start).
-        on_events: None when nobody listens; then no event is made and the wire does not stream.
-        numbers: The seq of the next event; None begins at 1.
-        deadline: When the run's time is up; None is `config.timeout` from now.
-        steering: Takes what the user has said since, as (request id, message); asked where a turn has ended.
-        hooks: Of the middleware.
-    """
-
-    request_id: str
-    agent: str
-    message: Message | None
-    config: RunConfig
-    provider: Provider
-    on_events: OnEvents | None = None
-    numbers: Iterator[int] | None = None
-    deadline: Deadline | None = None
-    steering: Callable[[], Sequence[tuple[str, Message]]] | None = None
-    hooks: Hooks = NO_HOOKS
 
 
 class Run:
@@ -134,6 +96,7 @@ class Run:
         self._tools: dict[str, Tool] = {tool.name: tool for tool in spec.config.tools}
         self._deadline = spec.deadline or Deadline.after(spec.config.timeout)
         self._reporter = Reporter(spec.request_id, spec.on_events, spec.numbers)
+        self._hearing = Hearing(spec, conversation, self._ledger)
         self._reply: ModelReply | None = None
 
     @property
@@ -201,7 +164,9 @@ class Run:
         while ended is None:
             if conversation.turns >= spec.config.max_turns:
                 return "max_turns", None
-            ended = await self._halted("before_completion") or await self._finish_turn(await self._ask())
+            ended = await self._hearing.halted("before_completion") or await self._finish_turn(
+                await self._ask()
+            )
         return ended
 
     async def _take_up(self) -> Ending | None:
@@ -326,7 +291,7 @@ class Run:
         )
 
     async def _complete_with(self, message: Message) -> Ending:
-        return await self._halted("after_completion", message) or COMPLETED
+        return await self._hearing.halted("after_completion", message) or COMPLETED
 
     async def _run_tools(self, calls: Sequence[ToolCall]) -> Ending | None:
         """Answer the calls that have no result yet; None goes on."""
@@ -334,9 +299,9 @@ class Run:
         allowed = [call for call in calls if call not in doubtful]
         blocked: list[tuple[ToolCall, Block]] = []
         if allowed:
-            ended = await self._halted("after_tool_request", allowed)
+            ended = await self._hearing.halted("after_tool_request", allowed)
             if ended is None:
-                ended = await self._ask_about(allowed, blocked)
+                ended = await self._hearing.of_calls(allowed, blocked)
             if ended is not None:
                 return ended
         for call in doubtful:
@@ -358,59 +323,18 @@ class Run:
             answers = [
                 block for block in self.conversation.messages[-1].blocks if isinstance(block, ToolResult)
             ]
-            return await self._halted("after_tool_execution", answers)
+            return await self._hearing.halted("after_tool_execution", answers)
         return None
-
-    async def _ask_about(self, calls: list[ToolCall], blocked: list[tuple[ToolCall, Block]]) -> Ending | None:
-        """Let the middleware look at each call: `calls` becomes what is to be run, `blocked` what is not."""
-        if "before_tool_call" not in self.spec.hooks:
-            return None
-        self._ledger.begin()
-        asked, calls[:] = tuple(calls), []
-        for call in asked:
-            edited, decision = await self.spec.hooks.decide(self._view(), call)
-            if isinstance(decision, Halt):
-                return _halted_by(decision)
-            if decision is None:
-                calls.append(edited)
-            else:
-                blocked.append((call, decision))
-        return None
-
-    async def _halted(self, name: HookName, *facts: object) -> Ending | None:
-        """Ask a hook; how the run ends when it halts."""
-        if name not in self.spec.hooks:
-            return None
-        self._ledger.begin()  # a hook that crashes the run must not take along what is known already
-        halt = await self.spec.hooks.halt(name, self._view(), *facts)
-        return _halted_by(halt) if halt is not None else None
 
     async def _failing(self, error: AlloyError) -> Ending:
-        """Let the middleware see a failure; it gets what is left of the run's time, and a moment at least."""
-        if "on_error" not in self.spec.hooks:
-            return "error", error
+        """Let the middleware see a failure; a cancel that comes meanwhile changes nothing about it."""
         try:
-            async with asyncio.timeout(max(self._deadline.remaining(), LAST_WORDS)):
-                return await self._halted("on_error", error) or ("error", error)
-        except TimeoutError:
-            log.warning("hook_timed_out", hook="on_error", request_id=self.spec.request_id)
+            return await self._hearing.of_failure(error, self._deadline)
         except asyncio.CancelledError:
             if self.abandoned:
                 raise
             _forgive_cancellation()
         return "error", error
-
-    def _view(self) -> RunView:
-        spec, conversation = self.spec, self.conversation
-        return RunView(
-            agent=spec.agent,
-            request_id=spec.request_id,
-            turn=conversation.turns,
-            model=spec.provider.model,
-            messages=History(conversation.messages),
-            usage=conversation.run_usage,
-            context=spec.config.context,
-        )
 
     def _is_doubtful(self, call: ToolCall) -> bool:
         """Whether an earlier incarnation may have done what the call asks for, and doing it again may do harm."""
@@ -506,10 +430,6 @@ class Run:
         if state:
             facts["provider_state"] = state
         return facts
-
-
-def _halted_by(halt: Halt) -> Ending:
-    return "halted", HaltedError(f"Halted by middleware: {halt.reason}")
 
 
 def _end_of(request_id: str, status: Status, error: AlloyError | None) -> RunEnded:

@@ -29,7 +29,8 @@ from alloy_actors.errors import BusyError, CrashError, FencedError
 from alloy_actors.journal import ModelChanged, RunEnded, Seeded
 from alloy_actors.logs import log, traced
 from alloy_actors.result import Result
-from alloy_actors.turn import Run, RunSpec
+from alloy_actors.run_spec import RunSpec
+from alloy_actors.turn import Run
 from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledActor, stop_self
 

@@ -25,8 +25,9 @@ from alloy_actors.logs import log, traced
 from alloy_actors.middleware import NO_HOOKS, Hooks
 from alloy_actors.providers.model_strings import as_provider
 from alloy_actors.result import Result
+from alloy_actors.run_spec import RunSpec
 from alloy_actors.store.memory import MemoryStore
-from alloy_actors.turn import Run, RunSpec
+from alloy_actors.turn import Run
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:

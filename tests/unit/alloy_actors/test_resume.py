@@ -16,11 +16,12 @@ from alloy_actors.content import user
 from alloy_actors.conversation import Conversation
 from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.result import Result
+from alloy_actors.run_spec import RunSpec
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.testing import ScriptedProvider, reply, tool_call, tool_calls
 from alloy_actors.tool_runner import ToolRunner
 from alloy_actors.tooldef import tool
-from alloy_actors.turn import Run, RunSpec
+from alloy_actors.turn import Run
 from tests.checks import check_sendable
 from tests.unit.alloy_actors.test_turn import NoWorkers
 

@@ -23,11 +23,12 @@ from alloy_actors.journal import (
 )
 from alloy_actors.models import facts
 from alloy_actors.provider import ModelReply
+from alloy_actors.run_spec import RunSpec
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.testing import ScriptedProvider, cut, error, hang, reply, thinking, tool_call, tool_calls
 from alloy_actors.tool_runner import ToolRunner
 from alloy_actors.tooldef import ToolContext, tool
-from alloy_actors.turn import Run, RunSpec
+from alloy_actors.turn import Run
 from tests.checks import check_sendable
 
 if TYPE_CHECKING:

@@ -1,0 +1,80 @@
+"""Asking the middleware of a run: what it is shown, and what becomes of its decisions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from alloy_actors.content import History
+from alloy_actors.logs import log
+from alloy_actors.middleware import Block, Halt, HookName, RunView
+from alloy_actors.run_spec import Ending, RunSpec, halted_by
+
+if TYPE_CHECKING:
+    from alloy_actors.content import ToolCall
+    from alloy_actors.conversation import Conversation
+    from alloy_actors.deadline import Deadline
+    from alloy_actors.errors import AlloyError
+    from alloy_actors.ledger import Ledger
+
+LAST_WORDS = 1.0
+"""Seconds that `on_error` gets although the run's time is up."""
+
+
+class Hearing:
+    """For one run; a hook that nobody overrides is not asked about and costs nothing."""
+
+    __slots__ = ("_conversation", "_hooks", "_ledger", "_spec")
+
+    def __init__(self, spec: RunSpec, conversation: Conversation, ledger: Ledger) -> None:
+        self._spec = spec
+        self._hooks = spec.hooks
+        self._conversation = conversation
+        self._ledger = ledger
+
+    async def halted(self, name: HookName, *facts: object) -> Ending | None:
+        """Ask a hook; how the run ends when it halts."""
+        if name not in self._hooks:
+            return None
+        self._ledger.begin()  # a hook that crashes the run must not take along what is known already
+        halt = await self._hooks.halt(name, self._view(), *facts)
+        return halted_by(halt) if halt is not None else None
+
+    async def of_calls(self, calls: list[ToolCall], blocked: list[tuple[ToolCall, Block]]) -> Ending | None:
+        """Ask about each call: `calls` becomes what is to be run, `blocked` what is not."""
+        if "before_tool_call" not in self._hooks:
+            return None
+        self._ledger.begin()
+        asked, calls[:] = tuple(calls), []
+        for call in asked:
+            edited, decision = await self._hooks.decide(self._view(), call)
+            if isinstance(decision, Halt):
+                return halted_by(decision)
+            if decision is None:
+                calls.append(edited)
+            else:
+                blocked.append((call, decision))
+        return None
+
+    async def of_failure(self, error: AlloyError, deadline: Deadline) -> Ending:
+        """Show a failure; the hook gets what is left of the run's time, and a moment at least."""
+        if "on_error" not in self._hooks:
+            return "error", error
+        try:
+            async with asyncio.timeout(max(deadline.remaining(), LAST_WORDS)):
+                return await self.halted("on_error", error) or ("error", error)
+        except TimeoutError:
+            log.warning("hook_timed_out", hook="on_error", request_id=self._spec.request_id)
+            return "error", error
+
+    def _view(self) -> RunView:
+        spec, conversation = self._spec, self._conversation
+        return RunView(
+            agent=spec.agent,
+            request_id=spec.request_id,
+            turn=conversation.turns,
+            model=spec.provider.model,
+            messages=History(conversation.messages),
+            usage=conversation.run_usage,
+            context=spec.config.context,
+        )

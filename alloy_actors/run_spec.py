@@ -1,0 +1,58 @@
+"""What a run is asked to do, and how one may end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from alloy_actors.errors import AlloyError, HaltedError
+from alloy_actors.middleware import NO_HOOKS, Halt, Hooks
+from alloy_actors.result import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from alloy_actors.config import RunConfig
+    from alloy_actors.content import Message
+    from alloy_actors.deadline import Deadline
+    from alloy_actors.provider import Provider
+    from alloy_actors.reporting import OnEvents
+
+Ending: TypeAlias = tuple[Status, AlloyError | None]
+"""How a run ends, and what went wrong."""
+
+COMPLETED: Final[Ending] = ("completed", None)
+
+
+def halted_by(halt: Halt) -> Ending:
+    """The ending that a middleware asks for."""
+    return "halted", HaltedError(f"Halted by middleware: {halt.reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What a run is asked to do.
+
+    Args:
+        request_id: Names the run in records, events and logs.
+        agent: The agent's name.
+        message: What the user says; None continues from the history alone.
+        config: Limits, tools, system prompt.
+        provider: Who answers (an agent's may have been switched since its start).
+        on_events: None when nobody listens; then no event is made and the wire does not stream.
+        numbers: The seq of the next event; None begins at 1.
+        deadline: When the run's time is up; None is `config.timeout` from now.
+        steering: Takes what the user has said since, as (request id, message); asked where a turn has ended.
+        hooks: Of the middleware.
+    """
+
+    request_id: str
+    agent: str
+    message: Message | None
+    config: RunConfig
+    provider: Provider
+    on_events: OnEvents | None = None
+    numbers: Iterator[int] | None = None
+    deadline: Deadline | None = None
+    steering: Callable[[], Sequence[tuple[str, Message]]] | None = None
+    hooks: Hooks = NO_HOOKS
