@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import griffe
 from mkdocs.structure.files import File
 
+from alloy_actors.cli import main
 from alloy_actors.config import AgentConfig, RunConfig, SystemConfig
 
 if TYPE_CHECKING:
@@ -24,6 +27,12 @@ ABOUT_EXAMPLES = """# Examples
 One idea a file, in the folder `examples`. Each runs offline, against the model server that ships with the package, and is
 executed by the tests.
 """
+
+ABOUT_COMMAND = """# The command
+
+`alloy` comes with the extra `cli`. [Quickstart](../quickstart.md) shows it at work.
+"""
+COMMANDS = ["", "chat", "run", "demo", "doctor", "store"]
 
 ABOUT_OPTIONS = """# Options
 
@@ -41,7 +50,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
     files.append(File.generated(config, "examples.md", content=examples()))
     files.append(File.generated(config, "reference/options.md", content=options()))
+    files.append(File.generated(config, "reference/command.md", content=command()))
     return files
+
+
+def command() -> str:
+    """What the command says of itself."""
+    parts = [ABOUT_COMMAND]
+    for name in COMMANDS:
+        said = io.StringIO()
+        with redirect_stdout(said):
+            code = main([*filter(None, [name]), "--help"])
+        if code:
+            msg = f"alloy {name} --help ended with exit code {code}"
+            raise RuntimeError(msg)
+        parts.append(f"## alloy {name}\n\n```text\n{said.getvalue().strip()}\n```\n")
+    return "\n".join(parts)
 
 
 def examples() -> str:

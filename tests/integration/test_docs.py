@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,33 @@ def test_the_code_of_the_page_runs(page: Path, tmp_path: Path) -> None:
     assert done.stderr == ""
     missing = lacks(done.stdout, code.printed)
     assert missing is None, f"{missing} is not in:\n{done.stdout}"
+
+
+def test_the_alloy_commands_of_the_readme_and_the_quickstart_run(tmp_path: Path) -> None:
+    quickstart = (ROOT / "docs" / "quickstart.md").read_text()
+    (tool,) = program(quickstart).compiled[:1]
+    (tmp_path / "mine.py").write_text(tool)
+    (tmp_path / "README.md").write_text("# Title\n")
+    text = (ROOT / "README.md").read_text() + quickstart
+    commands = re.findall(r"^\.venv/bin/alloy (.*)", text, re.MULTILINE)
+    assert len(commands) >= 5
+    printed = ""
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "alloy_actors", *shlex.split(command, comments=True)],
+            cwd=tmp_path,
+            env=os.environ | {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)},
+            input='read(file_path="README.md", limit=3)\nPlease call add(a=1, b=2)\n',
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+        printed += done.stdout
+    assert "# Title" in printed
+    assert "add(a=1, b=2) said: 3" in printed
+    assert "add(a=19, b=23) said: 42" in printed
 
 
 def test_the_first_two_commands_of_the_readme_are_demo_and_test() -> None:
