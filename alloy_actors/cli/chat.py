@@ -85,6 +85,8 @@ class Chat:
             screen.note(
                 f"{self._model()} by {self.choice.provider}. /help shows the commands; Ctrl-C cancels a run, Ctrl-D leaves."
             )
+        if said := len(await self.agent.amessages()):
+            screen.note(f"the conversation goes on after {said} messages")
         while True:
             try:
                 line = (await screen.read(await self._status())).strip()
@@ -102,7 +104,7 @@ class Chat:
     async def begin(self, session: Session | None) -> AgentRef:
         """Start an agent, with the options of the flags and the model of the moment."""
         options = {**self.setting.options, "provider": self.provider}
-        return await self.setting.system.aspawn("chat", session=session, **options)
+        return await self.setting.system.aspawn(self.flags.name, session=session, **options)
 
     def complain(self, error: AlloyError) -> None:
         """Say what went wrong; it is no reason to leave."""

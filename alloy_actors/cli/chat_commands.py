@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alloy_actors.cli import session_file
-from alloy_actors.cli.providers import NAMES, chosen
+from alloy_actors.cli.providers import chosen, is_provider, names
 from alloy_actors.cli.words import call_text, money_text, short, usage_text
 from alloy_actors.content import TextBlock, ToolCall, ToolResult
 from alloy_actors.errors import ConfigError
@@ -72,7 +72,7 @@ async def _model(chat: Chat, argument: str) -> None:
         )
         return
     prefix, colon, _ = argument.partition(":")
-    if colon and prefix in NAMES:
+    if colon and is_provider(prefix):
         choice = chosen(replace(chat.choice, provider=None, model=argument, api_url=None, api_key_env=None))
     else:
         choice = replace(chat.choice, model=argument)
@@ -115,6 +115,8 @@ async def _save(chat: Chat, argument: str) -> None:
 
 
 async def _load(chat: Chat, argument: str) -> None:
+    if chat.flags.store is not None:
+        raise ConfigError("this conversation is kept in a store: /load needs a chat without --store")
     path = _path(chat, argument, "/load")
     session = session_file.load(path)
     await chat.agent.astop()  # its session may be this very one, and an agent has one life at a time
@@ -161,7 +163,7 @@ COMMANDS: dict[str, Command] = {
     "quit": Command(_quit, "", "leave"),
 }
 VALUES: dict[str, tuple[str, ...]] = {
-    "/model": tuple(f"{name}:" for name in NAMES),
+    "/model": tuple(f"{name}:" for name in names()),
     "/save": ("path",),
     "/load": ("path",),
 }

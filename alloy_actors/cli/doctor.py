@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import urllib.request
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,8 +22,8 @@ from alloy_actors.actors.system import AgentSystem
 from alloy_actors.cli import output
 from alloy_actors.cli.exits import DONE, FAILED
 from alloy_actors.cli.folders import state_folder
-from alloy_actors.cli.providers import DEMO, Choice, Providers, chosen, found_keys, key_for, with_vendor
-from alloy_actors.errors import AlloyError, ConfigError, ConnectionFailedError
+from alloy_actors.cli.providers import DEMO, Choice, Providers, chosen, found_keys, with_provider
+from alloy_actors.errors import AlloyError, ConnectionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ def _checks(choice: Choice, *, ask: bool) -> Iterator[Check]:
         yield Check(name, "ok" if found else "note", "set" if found else "not set")
     yield _tried("embedded server", _embedded)
     if choice.said or any(found_keys().values()):
-        where = with_vendor(choice)
+        where = with_provider(choice)
         if where.provider != DEMO:
             yield _tried("model server", lambda: _reach(where))
         if ask:
@@ -141,15 +141,15 @@ def _reach(choice: Choice) -> str:
         ConfigError: No key, or no address.
         ConnectionFailedError: Nobody answers.
     """
-    key_for(choice)
-    url = choice.api_url or choice.vendor.api_url
-    if url is None:
-        raise ConfigError(f"{choice.provider} has no address: name one with --api-url")
-    scheme, host, port = _address(url)
-    if scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
+    with Providers() as providers:
+        provider = providers.make(replace(choice, model=choice.model or "any"))
+    url = str(getattr(provider, "api_url", ""))
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
         return f"{url}: behind a proxy, not looked for; --ask does"
-    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    connection = kind(host, port, timeout=CONNECT)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(host, parts.port, timeout=CONNECT)
     try:
         connection.request("HEAD", "/")
         connection.getresponse()
@@ -158,16 +158,6 @@ def _reach(choice: Choice) -> str:
     finally:
         connection.close()
     return f"{url}: reachable"
-
-
-def _address(url: str) -> tuple[str, str, int | None]:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in {"http", "https"} and parts.hostname:
-            return parts.scheme, parts.hostname, parts.port
-    except ValueError:  # a port that is no number
-        pass
-    raise ConfigError(f"{url!r} is no address of a server")
 
 
 def _ask(choice: Choice) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alloy_actors.cli import output
-from alloy_actors.cli.words import call_text, ended_text
-from alloy_actors.events import RunFinished, TextDelta, ToolEnded, ToolStarted
+from alloy_actors.cli.words import RESTARTED, call_text, ended_text
+from alloy_actors.events import RunFinished, TextDelta, ToolEnded, ToolStarted, TurnRestarted
 
 if TYPE_CHECKING:
     from alloy_actors.events import Event
@@ -38,6 +38,9 @@ class PlainView:
             case ToolEnded():
                 if not self._quiet:
                     output.note(f"tool {ended_text(event)}")
+            case TurnRestarted():
+                self._close_line()
+                output.note(RESTARTED)
             case RunFinished():
                 if not self._stream:
                     self._write(event.result.text)

@@ -1,55 +1,30 @@
 """Which model answers: from flags, else from the usual environment variables.
 
-A new vendor is one line of `VENDORS`.
+The providers are those of model strings (`alloy_actors.providers.model_strings`), and two of the command's own.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from alloy_actors.errors import ConfigError
+from alloy_actors.providers import model_strings
+from alloy_actors.providers.openai_compat import OpenAICompat
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from alloy_actors.provider import Provider
 
-COMPAT = "alloy_actors.providers.openai_compat:OpenAICompat"
-DEMO = "demo"
-
-
-@dataclass(frozen=True, slots=True)
-class Vendor:
-    """Someone who runs models.
-
-    Args:
-        provider: "module:Class", imported when it is chosen.
-        keys: Environment variables that may hold the key; the first that is set wins. None: no key is needed.
-        api_url: None: the provider's own, or `--api-url` has to say it.
-        model: Asked when none is named; None: one has to be named.
-    """
-
-    provider: str
-    keys: tuple[str, ...] = ()
-    api_url: str | None = None
-    model: str | None = None
-
-
-VENDORS = {
-    DEMO: Vendor(COMPAT, model="scripted-demo"),  # the embedded server, started when it is chosen
-    "openai": Vendor(COMPAT, ("OPENAI_API_KEY",), "https://api.openai.com", "gpt-5.4"),
-    "xai": Vendor(COMPAT, ("XAI_API_KEY",), "https://api.x.ai"),
-    "openrouter": Vendor(COMPAT, ("OPENROUTER_API_KEY",), "https://openrouter.ai/api"),
-    "ollama": Vendor(COMPAT, api_url="http://localhost:11434"),
-    "openai-compat": Vendor(COMPAT),  # any server, by --api-url
-}
+DEMO = "demo"  # the embedded server, started when it is chosen
+SERVER = "openai-compat"  # any server of Chat Completions, by --api-url
 ALIASES = {"local": DEMO}
-NAMES = (*VENDORS, *ALIASES)
+MODELS = {DEMO: "scripted-demo", "anthropic": "claude-sonnet-4-6", "openai": "gpt-5.4"}
+"""Asked when none is named; of the others one has to be named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,70 +37,57 @@ class Choice:
     api_key_env: str | None = None
 
     @property
-    def vendor(self) -> Vendor:
-        """The line of the table, for a choice that `chosen` made."""
-        return VENDORS[self.provider or ""]
-
-    @property
     def said(self) -> bool:
         """Whether any flag said anything."""
         return self != Choice()
 
 
+def names() -> list[str]:
+    """What `--provider` takes, and a model's name in front of a colon."""
+    return [DEMO, *model_strings.names(), SERVER]
+
+
 def chosen(choice: Choice) -> Choice:
-    """Fill in what was not said: `--model vendor:model`, `--api-url` alone, or the vendor whose key is set.
+    """Fill in what was not said: `--model provider:model`, `--api-url` alone, or the provider whose key is set.
 
     Raises:
-        ConfigError: There is no such vendor, or nothing says which.
+        ConfigError: There is no such provider, or nothing says which, or which model.
     """
-    choice = with_vendor(choice)
-    model = choice.model or choice.vendor.model
+    choice = with_provider(choice)
+    model = choice.model or MODELS.get(choice.provider or "")
     if model is None:
         raise ConfigError(f"which model of {choice.provider}? Name one with --model")
     return replace(choice, model=model)
 
 
-def with_vendor(choice: Choice) -> Choice:
+def with_provider(choice: Choice) -> Choice:
     """As `chosen`, but the model may stay unsaid."""
     provider, model = choice.provider, choice.model
     prefix, colon, rest = (model or "").partition(":")
-    if provider is None and colon and prefix in NAMES:
+    if provider is None and colon and is_provider(prefix):
         provider, model = prefix, rest or None
     if provider is None:
-        provider = "openai-compat" if choice.api_url is not None else _vendor_with_key()
+        provider = SERVER if choice.api_url is not None else _provider_with_key()
     provider = ALIASES.get(provider, provider)
-    if provider not in VENDORS:
-        near = difflib.get_close_matches(provider, NAMES, n=1)
+    if not is_provider(provider):
+        near = difflib.get_close_matches(provider, names(), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigError(f"there is no provider {provider!r}{hint}; there are {', '.join(NAMES)}")
+        raise ConfigError(f"there is no provider {provider!r}{hint}; there are {', '.join(names())}")
     return replace(choice, provider=provider, model=model)
+
+
+def is_provider(name: str) -> bool:
+    """Whether `--provider` takes it."""
+    return name in ALIASES or name in names()
 
 
 def found_keys() -> dict[str, bool]:
     """Every variable that may hold a key, and whether it does; never the key."""
-    return {name: bool(os.environ.get(name)) for vendor in VENDORS.values() for name in vendor.keys}
-
-
-def key_for(choice: Choice) -> str | None:
-    """The key from the environment; None where none is needed and none was named.
-
-    Raises:
-        ConfigError: There is none, and one is needed.
-    """
-    if choice.api_key_env is not None:
-        key = os.environ.get(choice.api_key_env)
-        if not key:
-            raise ConfigError(f"--api-key-env {choice.api_key_env}: this environment variable is not set")
-        return key
-    names = choice.vendor.keys
-    for name in names:
-        if key := os.environ.get(name):
-            return key
-    if names:
-        raise ConfigError(
-            f"no key for {choice.provider}: set {' or '.join(names)}, or name another variable with --api-key-env"
-        )
-    return None
+    return {
+        variable: bool(os.environ.get(variable))
+        for name in _with_keys()
+        for variable in model_strings.key_variables(name)
+    }
 
 
 class Providers:
@@ -150,20 +112,22 @@ class Providers:
             ConfigError: No key, no URL, or a wrong one.
             LocalServerError: The embedded server did not start.
         """
-        api_url = choice.api_url or choice.vendor.api_url
+        model, url, key = choice.model or "", choice.api_url, _key(choice)
         if choice.provider == DEMO:
-            if api_url is not None:
+            if url is not None:
                 raise ConfigError(
                     f"--provider {DEMO} starts a server of its own: leave --api-url out, or name another provider"
                 )
-            api_url = self._local_server()
-        elif choice.provider == "openai-compat" and api_url is None:
-            raise ConfigError(
-                "which server? Name its address with --api-url, for example http://localhost:8000"
-            )
-        module, _, name = choice.vendor.provider.partition(":")
-        make = getattr(importlib.import_module(module), name)
-        return cast("Provider", make(model=choice.model, api_key=key_for(choice), api_url=api_url))
+            return OpenAICompat(model, key, self._local_server())
+        if choice.provider == SERVER:
+            if url is None:
+                raise ConfigError(
+                    "which server? Name its address with --api-url, for example http://localhost:8000"
+                )
+            return OpenAICompat(model, key, url)
+        given = {"api_key": key, "api_url": url}
+        options = {name: value for name, value in given.items() if value is not None}
+        return model_strings.provider_from(f"{choice.provider}:{model}", **options)
 
     def _local_server(self) -> str:
         from alloy_actors.local import LocalServer
@@ -173,12 +137,40 @@ class Providers:
         return self._server_url
 
 
-def _vendor_with_key() -> str:
-    for name, vendor in VENDORS.items():
-        if any(os.environ.get(key) for key in vendor.keys):
+def _key(choice: Choice) -> str | None:
+    """The key from the environment; None where none is needed and none was named.
+
+    Raises:
+        ConfigError: There is none, and one is needed.
+    """
+    if choice.api_key_env is not None:
+        key = os.environ.get(choice.api_key_env)
+        if not key:
+            raise ConfigError(f"--api-key-env {choice.api_key_env}: this environment variable is not set")
+        return key
+    variables = model_strings.key_variables(choice.provider or "")
+    for variable in variables:
+        if key := os.environ.get(variable):
+            return key
+    if variables:
+        raise ConfigError(
+            f"no key for {choice.provider}: set {' or '.join(variables)}, or name another variable with --api-key-env"
+        )
+    return None
+
+
+def _provider_with_key() -> str:
+    for name in _with_keys():
+        if any(os.environ.get(variable) for variable in model_strings.key_variables(name)):
             return name
-    keys = ", ".join(found_keys())
     raise ConfigError(
-        f"which provider? Name one with --provider or --api-url, or set a key ({keys}); "
+        f"which provider? Name one with --provider or --api-url, or set a key ({', '.join(found_keys())}); "
         "`--provider demo` is a scripted stand-in that needs neither key nor network"
     )
+
+
+def _with_keys() -> list[str]:
+    """The providers that need a key, the best known first."""
+    known = model_strings.names()
+    first = [name for name in model_strings.KEYS if name in known]
+    return first + [name for name in known if name not in first and model_strings.key_variables(name)]

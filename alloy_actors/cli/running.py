@@ -35,7 +35,7 @@ def run(words: Sequence[str], flags: Flags, *, as_json: bool, stream: bool) -> i
 
 async def _run(prompt: str, flags: Flags, setting: Setting, *, as_json: bool, stream: bool) -> int:
     agent = await setting.system.aspawn(
-        "run", provider=setting.provider, session=setting.session, **setting.options
+        flags.name, provider=setting.provider, session=setting.session, **setting.options
     )
     hear = PlainView(stream=stream, quiet=flags.quiet).hear if not as_json else _nothing
     if as_json and stream:

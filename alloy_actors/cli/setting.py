@@ -11,6 +11,7 @@ from alloy_actors.actors.system import AgentSystem
 from alloy_actors.cli import session_file
 from alloy_actors.cli.providers import Choice, Providers, chosen
 from alloy_actors.cli.toolsets import load_tools
+from alloy_actors.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,8 @@ class Flags:
     max_retries: int
     timeout: float
     session: Path | None
-    store: str
+    store: str | None
+    name: str | None
     quiet: bool
     verbose: bool
 
@@ -58,9 +60,10 @@ def started(flags: Flags) -> Iterator[Setting]:
         AlloyError: The store is in use, or the embedded server did not start.
     """
     choice = chosen(flags.choice)
+    if flags.session is not None and flags.store is not None:
+        raise ConfigError("give --session or --store, not both: each of them keeps the conversation")
     session = None if flags.session is None else session_file.load_if_there(flags.session)
     tools = load_tools(flags.tools)
-    store = flags.store if ":" in flags.store else f"sqlite:///{flags.store}"
     try:
         with Providers() as providers:
             provider = providers.make(choice)
@@ -72,7 +75,14 @@ def started(flags: Flags) -> Iterator[Setting]:
                 "timeout": flags.timeout,
                 "context": {"allowed_paths": list(flags.allow)},
             }
-            with AgentSystem(store=store) as system:
+            # What an earlier call was at when it was killed is over: nobody waits for it at a command line.
+            with AgentSystem(store=_url(flags.store), on_restart="report") as system:
                 yield Setting(system, providers, choice, provider, options, session)
     finally:
         shutdown()
+
+
+def _url(store: str | None) -> str:
+    if store is None:
+        return "memory:"
+    return store if ":" in store else f"sqlite:///{store}"

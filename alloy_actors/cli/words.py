@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from alloy_actors.events import ToolEnded
     from alloy_actors.result import Result
 
+RESTARTED = "the agent crashed and came back; it asks the model again"
 SHOWN = 100  # characters of a call's arguments, and of an error
 
 

@@ -106,6 +106,11 @@ class HTTPProvider:
         return self._model
 
     @property
+    def api_url(self) -> str:
+        """The server's address."""
+        return self._api_url
+
+    @property
     def origin(self) -> str:
         """16 hex characters for this server and key; they stay the same when only the model changes."""
         return self._origin

@@ -15,10 +15,26 @@ if TYPE_CHECKING:
 CLASSES: dict[str, tuple[str, str]] = {}
 """What stands before the colon, beside the presets of `OpenAICompat`: module and class."""
 
+KEYS: dict[str, tuple[str, ...]] = {
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "openai": ("OPENAI_API_KEY",),
+    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "xai": ("XAI_API_KEY",),
+}
+"""The environment variables of the keys of `CLASSES`; a preset names its own."""
+
 
 def names() -> list[str]:
     """What may stand before the colon, sorted."""
     return sorted((*CLASSES, *PRESETS))
+
+
+def key_variables(name: str) -> tuple[str, ...]:
+    """The environment variables that may hold the key of one of `names()`; empty where it needs none."""
+    preset = PRESETS.get(name)
+    if preset is not None:
+        return () if preset.variable is None else (preset.variable,)
+    return KEYS.get(name, ())
 
 
 def provider_from(text: str, **options: Any) -> Provider:

@@ -58,7 +58,8 @@ def run(
     max_retries: opt.MaxRetries = 3,
     timeout: opt.Timeout = 120.0,
     session: opt.Session = None,
-    store: opt.Store = "memory:",
+    store: opt.Store = None,
+    name: opt.Name = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -85,6 +86,7 @@ def run(
         timeout=timeout,
         session=session,
         store=store,
+        name=name,
         quiet=quiet,
         verbose=verbose,
     )
@@ -106,7 +108,8 @@ def chat(
     max_retries: opt.MaxRetries = 3,
     timeout: opt.Timeout = 120.0,
     session: opt.Session = None,
-    store: opt.Store = "memory:",
+    store: opt.Store = None,
+    name: opt.Name = None,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> Callable[[], int]:
@@ -123,6 +126,7 @@ def chat(
         timeout=timeout,
         session=session,
         store=store,
+        name=name,
         quiet=quiet,
         verbose=verbose,
     )

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from alloy_actors.cli.providers import NAMES
+from alloy_actors.cli.providers import names
 from alloy_actors.cli.toolsets import BUILT_IN
 
 HELP = {"help_option_names": ["--help", "-h"]}
 
 
 def _providers() -> list[str]:
-    return list(NAMES)
+    return names()
 
 
 def _tools() -> list[str]:
@@ -29,7 +29,7 @@ Provider = Annotated[
         metavar="NAME",
         envvar="ALLOY_PROVIDER",
         autocompletion=_providers,
-        help=f"Who answers: {', '.join(NAMES)}. Unless given, openai-compat with --api-url, else the one whose key is set.",
+        help=f"Who answers: {', '.join(names())}. Unless given, openai-compat with --api-url, else the one whose key is set.",
     ),
 ]
 Model = Annotated[
@@ -88,7 +88,14 @@ Session = Annotated[
     ),
 ]
 Store = Annotated[
-    str, typer.Option("--store", metavar="FILE", help="Keep a journal on disk: a path, or sqlite:///path.")
+    str | None,
+    typer.Option("--store", metavar="FILE", help="Keep the conversation in a store on disk, under --name."),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name", metavar="NAME", help="The agent's name; one that the store knows goes on where it was."
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show tool calls.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log on stderr.")]

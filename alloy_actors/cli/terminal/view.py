@@ -19,7 +19,7 @@ from rich.text import Text
 from alloy_actors.cli.output import printable
 from alloy_actors.cli.terminal.blocks import split
 from alloy_actors.cli.terminal.console import Moving, SharedConsole
-from alloy_actors.cli.words import call_text, ended_text
+from alloy_actors.cli.words import RESTARTED, call_text, ended_text
 from alloy_actors.events import (
     RunFinished,
     RunStarted,
@@ -28,6 +28,7 @@ from alloy_actors.events import (
     ToolEnded,
     ToolStarted,
     TurnFinished,
+    TurnRestarted,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ class TerminalView:
                 self._print_tool(event)
             case TurnFinished():
                 self._flush()
+            case TurnRestarted():
+                self._text = self._thought = ""
+                self.note(RESTARTED)
             case RunFinished():
                 self.stop()
             case _:

@@ -79,6 +79,11 @@ def test_a_whole_conversation(terminal: Open, server: LocalServer, folder: Path)
     screen.type("/quit" + ENTER)
     assert screen.wait_exit() == 0
     assert len(Session.from_json((folder / "talk.json").read_bytes()).messages) == 6
+    again = terminal("chat", "--api-url", server.url, "--model", "scripted-fast", "--session", "talk.json")
+    again.wait_for("the conversation goes on after 6 messages")
+    again.wait_for(r"· [1-9]\d* tokens >")
+    again.type(CTRL_D)
+    assert again.wait_exit() == 0
 
 
 def test_no_paragraph_is_lost_or_shown_twice(terminal: Open, model: Model) -> None:
@@ -189,8 +194,8 @@ def test_the_model_may_change_and_the_conversation_stays(terminal: Open, server:
     screen.wait_for("scripted-thinking · ")
     screen.type("and now?" + ENTER)
     screen.wait_for(r"\[scripted-thinking: a script, not a model\] You said: .and now.* turn 2")
-    screen.type("/model openai:gpt-5.4" + ENTER)
-    screen.wait_for("no key for openai: set OPENAI_API_KEY")
+    screen.type("/model mistral:large" + ENTER)
+    screen.wait_for("no key for mistral: set MISTRAL_API_KEY")
     screen.type("/model demo:scripted-fast" + ENTER)
     screen.wait_for("scripted-fast by demo answers from now on")
     screen.type("still?" + ENTER)

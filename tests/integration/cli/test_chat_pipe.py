@@ -67,7 +67,7 @@ def test_a_closed_pipe_ends_it_without_a_word(model: Model, env: dict[str, str],
     ("flags", "line"),
     [
         ([], "alloy: which provider?"),
-        (["--provider", "openai"], "alloy: no key for openai"),
+        (["--model", "mistral:large"], "alloy: no key for mistral"),
         (["--modle", "x"], "alloy chat: No such option: --modle"),
         (["--provider", "demo", "--session", "/no/such/x.json"], "alloy: /no/such/x.json: "),
     ],

@@ -49,11 +49,11 @@ def test_a_sound_machine_is_well(call: Call) -> None:
 def test_keys_are_found_and_never_shown(call: Call) -> None:
     key = "sk-very-secret"
     for flags in ([], ["--json"]):
-        said = call("doctor", *flags, "--api-url", "http://127.0.0.1:1", OPENAI_API_KEY=key)
+        said = call("doctor", *flags, "--api-url", "http://127.0.0.1:1", MISTRAL_API_KEY=key)
         assert key not in said.out + said.err
     found = checks(said)
-    assert found["OPENAI_API_KEY"] == ("ok", "set")
-    assert found["XAI_API_KEY"] == ("note", "not set")
+    assert found["MISTRAL_API_KEY"] == ("ok", "set")
+    assert found["GROQ_API_KEY"] == ("note", "not set")
 
 
 def test_a_dead_server_fails(call: Call) -> None:
@@ -86,9 +86,9 @@ def test_a_server_is_reached_and_asked(call: Call, server: LocalServer) -> None:
 
 
 def test_a_chosen_provider_without_key_fails(call: Call) -> None:
-    found = checks(call("doctor", "--provider", "openai", "--json"))
+    found = checks(call("doctor", "--model", "mistral:large", "--json"))
     assert found["model server"][0] == "failed"
-    assert "no key for openai: set OPENAI_API_KEY" in found["model server"][1]
+    assert "no key for mistral: set MISTRAL_API_KEY" in found["model server"][1]
 
 
 def test_an_unknown_provider_is_a_mistake(call: Call) -> None:

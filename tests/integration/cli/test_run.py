@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from alloy_actors.actors.system import AgentSystem
 from alloy_actors.local import LocalServer
 from alloy_actors.session import Session
 from tests.integration.cli.conftest import Run, Said
@@ -175,9 +176,9 @@ def test_no_key_and_no_provider_are_one_line(call: Call) -> None:
     said = call("run", "hello")
     assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
     assert "which provider?" in said.err
-    said = call("run", "hello", "--provider", "openai")
+    said = call("run", "hello", "--model", "mistral:large")
     assert (said.code, said.err.count("\n")) == (2, 1)
-    assert "no key for openai: set OPENAI_API_KEY" in said.err
+    assert "no key for mistral: set MISTRAL_API_KEY" in said.err
 
 
 def test_a_key_in_the_environment_reaches_its_server_and_nothing_else(
@@ -204,11 +205,11 @@ def test_a_key_in_the_environment_reaches_its_server_and_nothing_else(
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--modle", "x"], "alloy run: No such option: --modle (Possible options: --model)"),
+        (["--modle", "x"], "alloy run: No such option: --modle (Possible options: --model"),
         (["--max-turns", "0"], "alloy run: Invalid value for '--max-turns': "),
         (["--max-turns", "many"], "alloy run: Invalid value for '--max-turns': "),
         (["--timeout", "-1"], "alloy run: Invalid value for '--timeout': "),
-        (["--provider", "opnai"], "alloy: there is no provider 'opnai' (did you mean openai?)"),
+        (["--provider", "olama"], "alloy: there is no provider 'olama' (did you mean ollama?)"),
         (["--api-url", "localhost:8000", "--model", "m"], "alloy: api_url must begin with http"),
         (["--provider", "demo", "--tools", "raed"], "alloy: --tools raed: no such tool (did you mean read?)"),
         (["--provider", "demo", "--store", "/no/such/folder/x.db"], "alloy: "),
@@ -278,17 +279,34 @@ def test_a_session_that_cannot_be_saved_fails_after_its_answer(
     assert (folder / "talk.json").read_text() == "mine"
 
 
-def test_a_store_keeps_the_conversation_for_alloy_store(call: Call, model: Model, folder: Path) -> None:
-    assert call("run", "hello", "--store", "agents.db", *model()).code == 0
+def test_a_store_keeps_the_conversation_under_a_name(call: Call, model: Model, folder: Path) -> None:
+    for turn in (1, 2):
+        said = call("run", "hello", "--store", "agents.db", "--name", "ada", *model())
+        assert (said.code, said.err) == (0, "")
+        assert f"user turn {turn}" in said.out
+    assert "user turn 1" in call("run", "hello", "--store", "sqlite:///agents.db", *model()).out
     listed = call("store", "list", "agents.db")
     assert (listed.code, listed.err) == (0, "")
-    (line,) = listed.out.splitlines()
-    assert "2 messages" in line
-    exported = call("store", "export", "agents.db", line.split()[0])
+    assert min(line.split()[0] for line in listed.out.splitlines()) == "ada"
+    assert len(listed.out.splitlines()) == 2
+    exported = call("store", "export", "agents.db", "ada")
     (folder / "talk.json").write_text(exported.out)
-    said = call("run", "and now?", "--session", "talk.json", "--store", "sqlite:///agents.db", *model())
-    assert "user turn 2" in said.out
+    assert "user turn 3" in call("run", "and now?", "--session", "talk.json", *model()).out
     assert call("store", "check", "agents.db").code == 0
+
+
+def test_a_store_in_use_is_one_line(call: Call, model: Model, folder: Path) -> None:
+    with AgentSystem(store=f"sqlite:///{folder}/agents.db"):
+        said = call("run", "hello", "--store", "agents.db", *model())
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    assert said.err.startswith("alloy: FencedError: ")
+
+
+def test_a_session_and_a_store_are_one_too_many(call: Call, model: Model) -> None:
+    said = call("run", "hello", "--store", "agents.db", "--session", "talk.json", *model())
+    assert said == Said(
+        2, "", "alloy: give --session or --store, not both: each of them keeps the conversation\n"
+    )
 
 
 # -- pipes, signals, terminals
