@@ -222,6 +222,8 @@ class GroupCore(Core):
             members = [record for record in self._members(group) if self._takes_part(group, record)]
             for record in members:
                 record.held = record.spec.on_stuck == "hold" and self.has_zombie(record)
+                if record.held:
+                    self.table.move(record, State.RESTARTING)
             if any(record.held for record in members):
                 return  # all wait, until `zombie_gone`
             group.to_start = deque(members)
@@ -238,7 +240,7 @@ class GroupCore(Core):
     def flush(self, record: Record) -> None:
         super().flush(record)
         group = self._group
-        if group is not None and group.awaited is record:
+        if group is not None and group.awaited is record and (record.run is None or record.up_at is not None):
             group.awaited = None
             self.port.post(self.advance)
 

@@ -83,6 +83,16 @@ def test_S_084_S_086_rest_for_one_leaves_those_before_alone() -> None:
     assert [record.generation for record in family.core.table.records()] == [0, 0, 1, 1, 1]
 
 
+def test_the_next_member_waits_for_one_that_had_nobody_to_wait_for() -> None:
+    family = Family("rest_for_one", "a", "b", spec("c", restart="transient"))
+    family.crash("c", Normal())
+    family.crash("b")
+    assert family.said() == "+b"
+    assert family.core.busy
+    family.came_up("b", "c")
+    assert not family.core.busy
+
+
 def test_members_that_need_no_end_are_skipped_and_stopped_ones_come_back_to_life() -> None:
     family = Family("one_for_all", spec("done", restart="transient"), "byhand", "gone", "a")
     family.crash("done", Normal())
@@ -495,6 +505,21 @@ def test_a_group_waits_for_the_thread_of_a_member_that_holds_what_the_next_run_n
     family.run()
     family.came_up("a", "b")
     assert family.said() == "+a +b"
+
+
+def test_a_group_that_is_given_up_while_it_waits_for_a_thread_starts_nobody_later() -> None:
+    family = Family("one_for_all", "a", spec("b", shutdown=0, on_stuck="hold"))
+    stuck = family.run_of("b")
+    family.ask("terminate_child", "b", INFINITY)
+    family.advance(1)
+    family.crash("a")
+    assert family.shown() == {"a": "restarting", "b": "restarting"}
+    family.ask("terminate_child", "a", INFINITY)
+    family.log()
+    family.core.zombie_exited(stuck, "t", 1.0)
+    family.run()
+    assert family.said() == ""
+    assert family.shown() == {"a": "stopped", "b": "stopped"}
 
 
 def test_a_manual_start_that_is_held_joins_the_group() -> None:
