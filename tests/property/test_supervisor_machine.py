@@ -17,6 +17,7 @@ STEPS = st.one_of(
     st.tuples(st.just("fail"), st.integers(0, 9)),
     st.tuples(st.just("exit"), st.integers(0, 9), st.sampled_from(REASONS)),
     st.tuples(st.just("late exit"), st.integers(0, 9)),
+    st.tuples(st.just("kill"), st.integers(0, 9), st.booleans()),
     st.tuples(st.just("advance"), st.sampled_from([0.0, 0.1, 1.0, 60.0])),
     st.tuples(
         st.just("ask"),
@@ -79,6 +80,10 @@ class Driver:
                 self.ended.add(run)
                 machine.core.child_exited(run.record, run, BOOM)
                 machine.core.zombie_exited(run, "t", 1.0)
+        elif word == "kill":
+            run = self.pick(step[1], started=step[2])
+            if run is not None:
+                machine.core.kill_run(run)
         elif word == "exit":
             run = self.pick(step[1], started=True)
             if run is not None:
