@@ -140,7 +140,7 @@ class PartitionSupervisorRef(BaseSupervisorRef["PartitionCore"]):
         number = self.index(key)
         record = self.core.table.get(number)
         found = None if record is None else self.core.table.info(record).ref
-        if found is None:
+        if found is None or not found.is_alive():
             raise NoProcError(f"partition {number} does not run now")
         return found
 

@@ -354,7 +354,10 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
 
         def resolve() -> AnyRef | None:
             record = table.get(child_id)
-            return None if record is None or self._closed is not None else table.info(record).ref
+            found = None if record is None or self._closed is not None else table.info(record).ref
+            return (
+                None if found is None or not found.is_alive() else found
+            )  # the supervisor hears of it later
 
         def when_changed() -> Change:
             future: PooledFuture[None] = PooledFuture()

@@ -260,6 +260,22 @@ def test_a_handle_that_may_wait_waits_for_the_group(delayed, clock) -> None:
     assert answers == ["back"]
 
 
+def test_a_handle_does_not_lead_to_the_dead_before_their_supervisor_knows(start, spec, do, hang) -> None:
+    sup, gate, answers = start([spec("a")]), hang(), []
+    sup.core.port.post(gate, None)
+    assert gate.entered.wait(PATIENCE)
+    handle = sup.child("a")
+    down = monitor(handle)
+    handle.tell(do.crash)
+    down.wait(PATIENCE)
+    assert handle.whereis() is None
+    thread = threading.Thread(target=lambda: answers.append(sup.child("a", wait=PATIENCE).ask("back")))
+    thread.start()
+    gate.release.set()
+    thread.join(PATIENCE)
+    assert answers == ["back"]
+
+
 def test_an_earlier_member_that_fails_during_the_delay_merges_the_groups(delayed, do, clock, events) -> None:
     clock.advance(20)
     delayed.which_child("a").ref.tell(do.crash)
