@@ -6,14 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from alloy_actors.cli import output
 from alloy_actors.cli.plain import PlainView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
 STDIN = 0
@@ -25,6 +25,7 @@ class PlainScreen(PlainView):
     def __init__(self, *, quiet: bool) -> None:
         super().__init__(stream=True, quiet=quiet)
         self.interactive = sys.stdin is not None and sys.stdin.isatty()
+        self._keys = _CtrlC()
         self._arrived = b""
         self._ended = sys.stdin is None
 
@@ -35,14 +36,16 @@ class PlainScreen(PlainView):
             EOFError: There are no more.
             KeyboardInterrupt: Ctrl-C on a terminal.
         """
-        if self.interactive:
-            sys.stderr.write(f"{status} > ")
-            sys.stderr.flush()
-        lines = [await self._line()]
-        while lines[-1].endswith("\\") and not self._ended:
-            lines[-1] = lines[-1][:-1]
-            lines.append(await self._line())
-        return "\n".join(lines)
+        # Who sees the prompt may press Ctrl-C at once: it has to be heard from before the prompt is written.
+        with self._keys if self.interactive else nullcontext():
+            if self.interactive:
+                sys.stderr.write(f"{status} > ")
+                sys.stderr.flush()
+            lines = [await self._line()]
+            while lines[-1].endswith("\\") and not self._ended:
+                lines[-1] = lines[-1][:-1]
+                lines.append(await self._line())
+            return "\n".join(lines)
 
     def complain(self, text: str) -> None:
         """Say what went wrong."""
@@ -76,27 +79,45 @@ class PlainScreen(PlainView):
         except PermissionError:  # a file, or /dev/null: there at once
             return os.read(STDIN, 65536)
         try:
-            with _interrupting(there) if self.interactive else nullcontext():
-                await there
+            await self._keys.or_until(there)
         finally:
             loop.remove_reader(STDIN)
         return os.read(STDIN, 65536)
 
 
-@contextmanager
-def _interrupting(waiting: asyncio.Future[None]) -> Iterator[None]:
-    """Ctrl-C ends the wait with KeyboardInterrupt instead of ending the program."""
-    loop = asyncio.get_running_loop()
+class _CtrlC:
+    """While entered, Ctrl-C ends `or_until` with KeyboardInterrupt instead of ending the program."""
 
-    def interrupt() -> None:
-        if not waiting.done():
-            waiting.set_exception(KeyboardInterrupt())
+    def __init__(self) -> None:
+        self._pressed = False
+        self._waiting: asyncio.Future[None] | None = None
+        self._previous: Any = None
 
-    previous = signal.signal(signal.SIGINT, lambda _number, _frame: loop.call_soon_threadsafe(interrupt))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._pressed = False
+        self._previous = signal.signal(
+            signal.SIGINT, lambda _number, _frame: loop.call_soon_threadsafe(self._press)
+        )
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+    async def or_until(self, there: asyncio.Future[None]) -> None:
+        """Return when `there` is done.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed since the beginning.
+        """
+        self._waiting = there
+        if self._pressed:
+            raise KeyboardInterrupt
+        await there
+
+    def _press(self) -> None:
+        self._pressed = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(KeyboardInterrupt())
 
 
 def _set(future: asyncio.Future[None]) -> None:
