@@ -158,7 +158,7 @@ def own(origin: str) -> dict[str, ModelRequest]:
         "cached_own_tools": ModelRequest((user("hi"),), (add,)),
         "cached_deferred": ModelRequest((user("hi"),), (add, now)),
         "cached_own_marks": ModelRequest(
-            (user(RawBlock('{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}')),)
+            (user(RawBlock('{"type":"text","text":"hi","cache_control":{"type":"ephemeral","ttl":"1h"}}')),)
         ),
         "cached_own_system": ModelRequest(round_of_many.messages, (), "Be brief."),
         "thinking_adaptive": common["text"],
