@@ -11,6 +11,7 @@ from alloy_actors import errors
 from alloy_actors.content import Message, ToolCall, ToolResult, assistant, user
 from alloy_actors.provider import ModelRequest, Provider
 from alloy_actors.providers.anthropic import Anthropic
+from alloy_actors.providers.model_strings import provider_from
 from alloy_actors.tooldef import tool
 
 URL = "http://server.example"
@@ -125,6 +126,13 @@ def test_the_key_comes_from_the_environment_when_none_is_given(monkeypatch) -> N
     assert recorder.requests[0].headers["x-api-key"] == KEY
     recorder.ask(api_key="sk-ant-given")
     assert recorder.requests[1].headers["x-api-key"] == "sk-ant-given"
+
+
+def test_a_model_string_means_it(monkeypatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    model = provider_from("anthropic:claude-sonnet-4-6", cache=True)
+    assert isinstance(model, Anthropic)
+    assert model.model == "claude-sonnet-4-6"
 
 
 @pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}/v1", f"{URL}/v1/"])
