@@ -75,6 +75,7 @@ from alloy_actors.events import (
 )
 from alloy_actors.middleware import Block, Edit, Halt, Middleware, RunView
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
+from alloy_actors.providers.anthropic import Anthropic
 from alloy_actors.providers.openai_compat import OpenAICompat
 from alloy_actors.result import Result, ToolCallRecord
 from alloy_actors.session import Session
@@ -86,6 +87,7 @@ __all__ = [
     "AgentRef",
     "AgentSystem",
     "AlloyError",
+    "Anthropic",
     "AudioBlock",
     "AuthError",
     "Block",

@@ -104,10 +104,18 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text blocks joined by newlines; "" when there is none."""
+        """The text blocks joined by newlines, but by nothing where a citation begins or ends; "" when there is none."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(block.text for block in self.content if isinstance(block, TextBlock))
+        pieces: list[str] = []
+        before: ContentBlock | None = None
+        for block in self.content:
+            if isinstance(block, TextBlock):
+                if pieces and not _runs_on(before, block):
+                    pieces.append("\n")
+                pieces.append(block.text)
+            before = block
+        return "".join(pieces)
 
     @property
     def thinking(self) -> str | None:
@@ -156,6 +164,13 @@ def assistant(*content: str | ContentBlock) -> Message:
 def tool_results(results: Iterable[ToolResult]) -> Message:
     """The user message that answers the tool calls of the assistant message before it."""
     return Message("user", tuple(results))
+
+
+def _runs_on(before: ContentBlock | None, block: TextBlock) -> bool:
+    """Whether both are one text that was split, in the middle of a sentence, because a part of it is cited."""
+    if not isinstance(before, TextBlock) or before.phase != block.phase:
+        return False
+    return bool(before.annotations or block.annotations)
 
 
 def _content(parts: tuple[str | ContentBlock, ...]) -> str | tuple[ContentBlock, ...]:

@@ -79,6 +79,13 @@ class ModelReply:
     metadata: dict[str, Any] = field(default_factory=dict)
     provider_state: dict[str, Any] | None = None
 
+    @property
+    def refusal(self) -> str:
+        """Why the model refused: `stop_details` of the metadata; else what it said, perhaps before it was stopped."""
+        details = self.metadata.get("stop_details")
+        explanation = details.get("explanation") if isinstance(details, dict) else details
+        return str(explanation or self.message.text or "no reason given")
+
 
 @runtime_checkable
 class Provider(Protocol):

@@ -270,8 +270,7 @@ class Run:
             case "max_tokens":
                 return self._cut_off(reply.message.tool_calls)
             case "refusal":
-                detail = reply.message.text or reply.metadata.get("stop_details") or "no reason given"
-                return "error", ProviderError(f"the model refused to answer: {detail}", code="refusal")
+                return "error", ProviderError(f"the model refused to answer: {reply.refusal}", code="refusal")
             case _:
                 assert_never(reply.stop_reason)
 

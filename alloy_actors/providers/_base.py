@@ -95,9 +95,9 @@ class HTTPProvider:
         self._extra_headers = check.Hidden(check.headers("extra_headers", shared.get("extra_headers")))
         self._provider_state = check.mapping("provider_state", shared.get("provider_state"))
         self._extra, self._more_tools = self._checked_extra(shared.get("extra_body"))
-        endpoint = _endpoint_maker(http_client, shared)
-        self._endpoint = endpoint(url)
-        self._stream_endpoint = self._endpoint if stream_url is None else endpoint(stream_url)
+        self._endpoint_for = _endpoint_maker(http_client, shared)
+        self._endpoint = self._endpoint_for(url)
+        self._stream_endpoint = self._endpoint if stream_url is None else self._endpoint_for(stream_url)
         self._origin = self._fingerprint()
 
     @property
@@ -121,7 +121,7 @@ class HTTPProvider:
     async def complete(self, request: ModelRequest, on_deltas: OnDeltas | None = None) -> ModelReply:
         """See `Provider`; streams when `on_deltas` listens, and asks for one whole reply when nobody does."""
         streaming = on_deltas is not None
-        key = self._key.reveal() if isinstance(self._key, check.Hidden) else await self._asked_key()
+        key = await self._key_now()
         state = self._provider_state if request.provider_state is None else request.provider_state
         body = self._body(request, self._streamed_start if streaming else self._plain_start, state)
         endpoint = self._stream_endpoint if streaming else self._endpoint
@@ -196,8 +196,10 @@ class HTTPProvider:
             key = "" if self._key is None else "callable"
         return hashlib.sha256(f"{self._wire}\n{self._api_url}\n{key}".encode()).hexdigest()[:16]
 
-    async def _asked_key(self) -> str | None:
-        if self._key is None or isinstance(self._key, check.Hidden):
+    async def _key_now(self) -> str | None:
+        if isinstance(self._key, check.Hidden):
+            return self._key.reveal()
+        if self._key is None:
             return None
         given = self._key()
         if isawaitable(given):

@@ -38,8 +38,12 @@ OVERFLOW_PHRASES = (
     "exceeds the maximum number of tokens",
     "maximum prompt length",
     "exceed_context_size",  # llama.cpp
+    "exceed context limit",  # Anthropic, where the prompt fits but not with max_tokens beside it
 )
-QUOTA_LABELS = frozenset({"insufficient_quota", "billing_hard_limit_reached", "credit_balance_exhausted"})
+QUOTA_LABELS = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "credit_balance_exhausted", "billing_error"}
+)
+QUOTA_PHRASE = "credit balance is too low"  # Anthropic, as an invalid request
 LABELS: dict[str, type[ProviderError]] = {
     "rate_limit_error": RateLimitError,
     "rate_limit_exceeded": RateLimitError,
@@ -115,6 +119,11 @@ def retry_after(headers: Headers, now: Callable[[], float] = time.time) -> float
     return wait if wait >= 0 else None
 
 
+def request_id(headers: Headers) -> str | None:
+    """The provider's id of the exchange."""
+    return headers("x-request-id") or headers("request-id")
+
+
 def redact(text: str, secrets: Iterable[str]) -> str:
     """The text without the secrets: some servers repeat a wrong key in full."""
     for secret in secrets:
@@ -138,7 +147,7 @@ def _build(
         redact(mend(text), secrets),
         status=status,
         code=redact(facts.code or facts.type or "", secrets) or None,
-        request_id=headers and (headers("x-request-id") or headers("request-id")),
+        request_id=headers and request_id(headers),
         retry_after=headers and retry_after(headers),
     )
 
@@ -149,6 +158,8 @@ def _classify(facts: _Facts, status: int | None) -> type[ProviderError]:
     if status != 429 and any(phrase in text for phrase in OVERFLOW_PHRASES):
         return ContextOverflowError
     if any(label in QUOTA_LABELS or label.endswith("_spend_limit_exceeded") for label in labels):
+        return QuotaError
+    if QUOTA_PHRASE in text:
         return QuotaError
     for label in labels:
         if label in LABELS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alloy_actors.errors import ConnectionFailedError, MalformedReplyError, ProviderError
-from alloy_actors.providers._errors import from_response
+from alloy_actors.providers._errors import from_response, request_id
 from alloy_actors.providers._sse import SSEParser
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ async def read(
     """
     if not 200 <= reply.status < 300:
         raise from_response(reply.status, reply.header, await _error_body(reply), secrets=secrets)
+    try:
+        await _success(reply, fold, on_deltas, where, streaming=streaming)
+    except ProviderError as failure:  # what goes wrong inside an answer has the id of that answer
+        failure.request_id = failure.request_id or request_id(reply.header)
+        raise
+
+
+async def _success(
+    reply: Reply, fold: ReplyFold, on_deltas: OnDeltas | None, where: str, *, streaming: bool
+) -> None:
     # Some servers stream unasked, others never do: the answer says which it is.
     kind = (reply.header("content-type") or "").lower()
     if "json" in kind or not (streaming or "event-stream" in kind):

@@ -61,6 +61,13 @@ def number(name: str, value: object, *, kind: type[int | float] = float, least: 
         raise ConfigError(f"{name} must be {what} above {least}, not {value!r}")
 
 
+def flag(name: str, value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
 def base_url(name: str, value: object) -> str:
     """An http(s) URL without a trailing slash."""
     if value is None:

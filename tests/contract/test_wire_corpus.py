@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from alloy_actors.content import TextBlock
 from alloy_actors.errors import ConnectionFailedError, ProviderError
 from alloy_actors.provider import ModelReply
 from tests.contract.wire import APIS, Api, Outcome, comparable, cut, play
@@ -59,11 +60,15 @@ def arguments(raw: str | dict | None) -> object:
 
 
 def differences(api: Api, reply: ModelReply, sdk: dict) -> list[str]:
-    """What the official SDK read differently; a refusal is text here, and none there."""
+    """What the official SDK read differently; a refusal is text here, and none there.
+
+    The recordings hold the SDK's text blocks joined by nothing.
+    """
     found = []
     refused = reply.stop_reason == "refusal"
-    if reply.message.text != sdk["text"] and not refused:
-        found.append(f"text {reply.message.text[:80]!r} != {sdk['text'][:80]!r}")
+    text = "".join(block.text for block in reply.message.blocks if isinstance(block, TextBlock))
+    if text != sdk["text"] and not refused:
+        found.append(f"text {text[:80]!r} != {sdk['text'][:80]!r}")
     ours = [
         (call.name, arguments(call.invalid) if call.invalid else call.input)
         for call in reply.message.tool_calls

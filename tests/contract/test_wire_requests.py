@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from alloy_actors.content import Message
+from alloy_actors.content import Message, TextBlock
 from alloy_actors.provider import ModelRequest
 from tests.contract.shapes import add, now, shapes
 from tests.contract.wire import APIS, DATA, Api, as_json, sent
@@ -67,6 +67,7 @@ def test_any_history_goes_out_as_json_the_same_each_time(api: str, history: list
         )
         for item in history
     ]
+    own[-1] = Message("user", (*own[-1].blocks, TextBlock("go on")))  # to ask nothing may be refused
     fresh = [Message(item.role, item.content, item.model, item.origin) for item in own]
     first = sent(APIS[api], ModelRequest(tuple(own), (add, now))).content
     assert json.loads(first)

@@ -1,15 +1,19 @@
 """The shared session: one per process, on the loop that asks first; the runtime keeps one loop for life.
 
-Another event loop gets a session of its own. A forked child forgets the parent's without touching it.
+Another event loop gets a session of its own, which ends with it where that is ended as `asyncio.run` ends its loop. A
+forked child forgets the parent's without touching it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     import aiohttp
 
     from alloy_actors.providers._http.guard import Guard
@@ -20,9 +24,9 @@ CLOSING_GRACE = 1.0  # seconds that aclose() waits for exchanges to notice
 
 
 class Session:
-    """An aiohttp session and the exchanges that are in flight on it; to be made on its loop."""
+    """An aiohttp session and the exchanges that are in flight on it; to be made on its running loop."""
 
-    __slots__ = ("_quiet", "client", "closing", "in_flight")
+    __slots__ = ("_life", "_quiet", "client", "closing", "in_flight")
 
     def __init__(self) -> None:
         import aiohttp
@@ -36,6 +40,10 @@ class Session:
             max_line_size=MAX_HEADER,
             max_field_size=MAX_HEADER,
         )
+        # A loop that ends closes the asynchronous generators that have begun on it: the one thing that tells us.
+        self._life = self._live()
+        with suppress(StopIteration):
+            self._life.__anext__().send(None)
 
     def done(self, guard: Guard) -> None:
         """An exchange is over."""
@@ -44,7 +52,17 @@ class Session:
             self._quiet.set()
 
     async def aclose(self) -> None:
-        """End what is in flight, then close: closing below a reader would leave it waiting for ever."""
+        """End what is in flight, then close."""
+        await self._life.aclose()
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        """What is in flight comes first: closing below a reader would leave it waiting for ever."""
         self.closing = True
         for guard in self.in_flight:
             guard.end()

@@ -14,6 +14,7 @@ from alloy_actors.content import user
 from alloy_actors.deadline import NEVER, Deadline
 from alloy_actors.provider import ModelRequest
 from alloy_actors.providers import _http
+from tests.integration.providers.mock_server import MODELS, LLMock, llmock_server
 
 
 class Request:
@@ -130,6 +131,25 @@ def ask() -> Callable[..., ModelRequest]:
         return ModelRequest((user(text),), deadline=NEVER if seconds is None else Deadline.after(seconds))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def _llmock() -> Iterator[LLMock]:
+    with llmock_server() as server:
+        yield server
+
+
+@pytest.fixture
+def llmock(_llmock: LLMock) -> Iterator[LLMock]:
+    """llmock without a memory of other tests; what the test did has to pass its verdict."""
+    _llmock.call("reset", {})
+    yield _llmock
+    _llmock.check()
+
+
+@pytest.fixture(params=MODELS)
+def api(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,6 @@
-"""Against a server that others wrote: llmock speaks Chat Completions, fails on demand and grades its client."""
+"""Providers against a server that others wrote; whole agents against it are in test_llmock_agents.py."""
 
 import asyncio
-import json
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +9,6 @@ from alloy_actors import errors
 from alloy_actors.content import Message, ToolResult, user
 from alloy_actors.deadline import NEVER
 from alloy_actors.provider import ModelRequest
-from alloy_actors.providers.openai_compat import OpenAICompat
 from alloy_actors.providers.retry import complete_with_retry
 
 pytestmark = pytest.mark.slow
@@ -40,68 +32,9 @@ class Weather:
         return encoded
 
 
-class LLMock:
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def call(self, path: str, body: object = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{self.url}/_llmock/{path}", data, {"content-type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return json.load(answer)
-
-    def expect(self, *behaviors: dict) -> None:
-        self.call("scenario", {"behaviors": list(behaviors)})
-
-    def findings(self) -> list[str]:
-        return [f"{found['severity']} {found['code']}" for found in self.call("verdict")["findings"]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LLMock]:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        str(Path(sys.executable).with_name("llmock")),
-        "serve",
-        "--port",
-        str(port),
-        "--log-level",
-        "error",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    mock = LLMock(f"http://127.0.0.1:{port}")
-    try:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                mock.call("verdict")
-                break
-            except OSError:
-                assert process.poll() is None, "llmock has ended"
-                assert time.monotonic() < until, "llmock did not start"
-                time.sleep(0.05)  # the process of others tells nobody when it listens
-        yield mock
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
 @pytest.fixture
-def llmock(server) -> Iterator[LLMock]:
-    server.call("reset", {})
-    yield server
-    assert not [found for found in server.findings() if found.startswith("error")]
-
-
-@pytest.fixture
-def model(llmock) -> OpenAICompat:
-    return OpenAICompat("gpt-4o", "sk-anything", llmock.url, idle_timeout=1.0, first_byte_timeout=5.0)
+def model(llmock, api):
+    return llmock.model(api)
 
 
 def listener(streamed: bool, heard: list[str]):
@@ -137,7 +70,7 @@ def test_a_tool_loop_ends_with_text(run, model, streamed: bool) -> None:
 def test_broken_arguments_are_an_invalid_call(run, model, llmock) -> None:
     llmock.expect({"type": "tool_fault", "kind": "malformed_arguments"})
     tools: Any = (Weather(),)
-    reply = run(model.complete(ModelRequest((user("Weather in Paris?"),), tools)))
+    reply = run(model.complete(ModelRequest((user("Weather in Paris?"),), tools), listener(True, [])))
     assert reply.message.tool_calls[0].invalid
 
 
@@ -158,7 +91,7 @@ def test_rate_limits_are_waited_for(run, ask, model, llmock, streamed: bool) -> 
 
 @pytest.mark.parametrize("status", [500, 503, 529])
 def test_a_failing_server_is_asked_again(run, ask, model, llmock, status: int) -> None:
-    llmock.expect({"type": "fail", "status": status, "times": 1})
+    llmock.expect({"type": "fail", "status": status, "retry_after": 0.05, "times": 1})
     assert run(complete_with_retry(model, ask(), backoff=0.02)).message.text
 
 
@@ -185,7 +118,7 @@ def test_a_broken_stream_is_a_typed_error_and_never_a_short_success(
         {
             "type": "stream_fault",
             "kind": fault,
-            "after_chunks": 3,
+            "after_chunks": 6,
             **({"stall_seconds": 20} if fault == "stall" else {}),
         }
     )

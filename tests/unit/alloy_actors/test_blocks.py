@@ -48,6 +48,19 @@ def test_a_tool_result_is_text_or_text_and_images() -> None:
             ToolResult("c", wrong)
 
 
+def test_text_blocks_are_lines_but_a_cited_sentence_is_not_torn_apart() -> None:
+    """T90."""
+    source = ({"url": "https://example.org"},)
+    torn = (TextBlock("They say "), TextBlock("let it crash", source), TextBlock(".\n\nSo be it."))
+    assert assistant(TextBlock("a"), TextBlock("b")).text == "a\nb"
+    assert assistant(*torn).text == "They say let it crash.\n\nSo be it."
+    apart = (TextBlock("Let me see.", source), ToolCall("c", "t", {}), TextBlock("There."))
+    assert assistant(*apart).text == "Let me see.\nThere."
+    phases = (TextBlock("Let me see.", phase="commentary"), TextBlock("There.", source, phase="final_answer"))
+    assert assistant(*phases).text == "Let me see.\nThere."
+    assert assistant().text == ""
+
+
 def test_thinking_that_nobody_can_read_is_none() -> None:
     assert assistant(ThinkingBlock("", signature="s"), TextBlock("hi")).thinking is None
     assert assistant(ThinkingBlock("a"), ThinkingBlock("", "s"), ThinkingBlock("b")).thinking == "a\nb"

@@ -230,6 +230,14 @@ def test_a_refusal_is_an_error_and_not_part_of_the_history(listen: bool) -> None
     assert "I must not" not in result.messages[-1].text
 
 
+def test_a_refusal_says_what_the_provider_explains(listen: bool) -> None:
+    details = {"type": "refusal", "category": "cyber", "explanation": "This goes too far."}
+    refused = reply("First, ", stop_reason="refusal", metadata={"stop_details": details})
+    result = Scene([refused], listen=listen).play()
+    assert str(result.error) == "the model refused to answer: This goes too far."
+    assert result.metadata["provider_response"]["stop_details"] == details
+
+
 def test_a_call_cut_off_by_the_output_limit_is_answered_and_not_run(listen: bool) -> None:
     result = Scene(SCRIPTS["max_tokens in a call"], listen=listen, tools=[add]).play()
     assert isinstance(result.error, errors.MalformedReplyError)

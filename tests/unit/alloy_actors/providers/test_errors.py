@@ -61,6 +61,7 @@ def test_a_status_decides_where_no_label_does(status: int, kind: type) -> None:
         "input exceeds the context window",
         "exceeds the maximum number of tokens allowed",
         "This model's maximum prompt length is 131072",
+        "input length and `max_tokens` exceed context limit: 190000 + 16000 > 200000",
     ],
 )
 def test_the_words_for_a_prompt_too_long_are_known(phrase: str) -> None:
@@ -76,12 +77,20 @@ def test_the_words_for_a_prompt_too_long_are_known(phrase: str) -> None:
         "billing_hard_limit_reached",
         "credit_balance_exhausted",
         "org_spend_limit_exceeded",
+        "billing_error",
     ],
 )
 def test_an_empty_account_is_no_rate_limit(label: str) -> None:
     error = refused(429, code=label, type="rate_limit_error", message="x")
     assert type(error) is errors.QuotaError
     assert not error.retryable
+
+
+def test_an_account_without_credit_is_no_bad_request() -> None:
+    error = refused(
+        400, type="invalid_request_error", message="Your credit balance is too low to use the API"
+    )
+    assert type(error) is errors.QuotaError
 
 
 def test_an_error_inside_a_stream_has_no_status() -> None:
