@@ -141,13 +141,7 @@ class GroupCore(Core):
 
     def ended_on_request(self, record: Record, reason: ExitReason, uptime: float | None) -> None:
         group = self._group
-        if (
-            group is None
-            or self.stopping
-            or not self.is_bystander(record)
-            or record in group.left
-            or record.spec.restart is RestartType.TEMPORARY
-        ):
+        if group is None or self.stopping or not self.is_bystander(record) or not self._comes_along(record):
             super().ended_on_request(record, reason, uptime)
         elif reason == Killed(abandoned=True) and record.spec.on_stuck == "escalate":
             self.escalate(record, reason)
@@ -219,7 +213,7 @@ class GroupCore(Core):
     def _start_members(self, group: Group) -> None:
         """Start the next member."""
         if group.to_start is None:
-            members = [record for record in self._members(group) if self._takes_part(group, record)]
+            members = [one for one in self._members(group) if one.run is None and self._comes_along(one)]
             for record in members:
                 record.held = record.spec.on_stuck == "hold" and self.has_zombie(record)
                 if record.held:
@@ -229,7 +223,7 @@ class GroupCore(Core):
             group.to_start = deque(members)
         while group.to_start:
             record = group.to_start.popleft()
-            if self.table.contains(record) and self._takes_part(group, record):
+            if self.table.contains(record) and record.run is None and self._comes_along(record):
                 group.awaited = record
                 record.mode = "restart"
                 self.table.move(record, State.RESTARTING)
@@ -294,14 +288,13 @@ class GroupCore(Core):
             if record.state is State.RESTARTING and record.run is None
         ]
 
-    def _takes_part(self, group: Group, record: Record) -> bool:
-        """Whether a start brings `record` back: also when it had been stopped before, by hand or by itself."""
-        return record.run is None and record not in group.left and self.revives(record)
+    def _comes_along(self, record: Record) -> bool:
+        """Whether the group restart starts a member: also one that had been stopped before it, by hand or by itself."""
+        return (self._group is None or record not in self._group.left) and self.revives(record)
 
     def revives(self, record: Record) -> bool:
-        """Whether a group restart starts a child that is stopped."""
-        del record
-        return True
+        """Whether a group restart may start a child at all."""
+        return record.spec.restart is not RestartType.TEMPORARY
 
     # For the kind of supervisor
 

@@ -355,9 +355,8 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
         def resolve() -> AnyRef | None:
             record = table.get(child_id)
             found = None if record is None or self._closed is not None else table.info(record).ref
-            return (
-                None if found is None or not found.is_alive() else found
-            )  # the supervisor hears of it later
+            # A ref may be dead already: the supervisor hears of an end after everybody else.
+            return found if found is not None and found.is_alive() else None
 
         def when_changed() -> Change:
             future: PooledFuture[None] = PooledFuture()

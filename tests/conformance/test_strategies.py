@@ -465,6 +465,27 @@ def test_partitions_may_be_restarted_together_but_not_those_that_were_resized_aw
         assert sup.ref(3).is_alive()
 
 
+@pytest.mark.parametrize("strategy", GROUPS)
+def test_a_partition_that_is_being_resized_away_does_not_come_back(worker, do, strategy, hang) -> None:
+    from supervisors import PartitionSupervisor
+
+    gate = hang()
+    spec = ChildSpec(id="w", start=worker, kwargs={"on_stop": lambda actor: actor.name == 1 and gate(actor)})
+    with PartitionSupervisor.start(
+        spec, name="parts", partitions=2, strategy=strategy, with_arguments=lambda _args, number: (number,)
+    ) as sup:
+        thread = threading.Thread(target=sup.resize, args=(1,))
+        thread.start()
+        assert gate.entered.wait(PATIENCE)
+        down = monitor(sup.ref(0))
+        sup.ref(0).tell(do.crash)
+        down.wait(PATIENCE)
+        gate.release.set()
+        thread.join(PATIENCE)
+        settle(sup, PATIENCE)
+        assert [child.state for child in sup.which_children()] == ["running", "stopped"]
+
+
 def test_an_actor_without_state_of_its_own_costs_a_group_nothing(start) -> None:
     sup = start([ChildSpec(id=number, start=PooledActor) for number in range(100)], strategy="one_for_all")
     down = monitor(sup.which_child(50).ref)
