@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random as _random
 import threading
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -43,10 +44,11 @@ from supervisors.runtime import (
     request_stop,
     stop_self,
 )
+from supervisors.spec import ChildSpec
 from supervisors.stopping import EXPIRED_GRACE, LEVEL_GRACE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from supervisors.backoff import Backoff, RandomSource
     from supervisors.children import Record, Run
@@ -87,7 +89,7 @@ class ActorPort:
         )
         launched = launch(
             spec.start,
-            core.arguments(record),
+            core.arguments(spec),
             spec.kwargs,
             info,
             on_started=partial(self._started, record),
@@ -189,7 +191,11 @@ class BaseSupervisor(PooledActor, Generic[C]):
         unknown = flags.keys() - set(self.flags)
         if unknown:
             raise TypeError(f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(self.flags)}")
-        options = Options(**{name: getattr(self, name) for name in self.flags} | flags)
+        if clock is not None and not hasattr(clock, "call_later"):
+            raise InvalidOption("clock", clock, "must be a Clock, as supervisors.testing.FakeClock is")
+        if random is not None and not hasattr(random, "uniform"):
+            raise InvalidOption("random", random, "must be a source of random numbers, as random.Random is")
+        options = self._options(flags)
         self._clock = clock
         self._supervisor_ref = self.ref_class(self)
         self._port = ActorPort(self._supervisor_ref, clock)
@@ -254,6 +260,38 @@ class BaseSupervisor(PooledActor, Generic[C]):
         if not isinstance(found, BaseSupervisorRef):
             raise NoProcError(f"no supervisor is named {name!r}")
         return found
+
+    @classmethod
+    def child_spec(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> ChildSpec:
+        """Make the spec of such a supervisor below another one; its id is its name, else its class.
+
+        Args:
+            args: As for `start`.
+            name: As for `start`.
+            kwargs: As for `start`; they are checked when the supervisor above is given the spec, before it starts anything.
+        """
+        return ChildSpec(id=cls if name is None else name, start=cls, args=args, kwargs=kwargs, name=name)
+
+    @classmethod
+    def check_start(cls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Refuse arguments that a start would refuse. Those of a constructor of the user's own are not known here, flags are.
+
+        Raises:
+            InvalidOption, InvalidChildSpec, TypeError: As `start` does.
+        """
+        for argument in args:
+            if isinstance(argument, Iterator):
+                raise InvalidOption(
+                    "children", argument, "can be read only once, and a restart needs them again: give a list"
+                )
+        cls._options({name: value for name, value in kwargs.items() if name in cls.flags})
+        makes = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        if makes.__module__.partition(".")[0] == __package__:
+            cls(*args, **kwargs)  # it checks, and nothing else
+
+    @classmethod
+    def _options(cls, flags: Mapping[str, Any]) -> Options:
+        return Options(**{name: getattr(cls, name) for name in cls.flags} | dict(flags))
 
     # Life cycle, called by the runtime
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from supervisors.errors import InvalidOption
 from supervisors.runtime import call_ref, hooks
-from supervisors.spec import is_seconds
+from supervisors.spec import check_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -39,8 +38,7 @@ def call(target: object, message: Any, timeout: float | None = 5.0) -> Any:
         InvalidOption: `timeout` is no length of time.
         Exception: What the handler raised.
     """
-    if timeout is not None and not is_seconds(timeout):
-        raise InvalidOption("timeout", timeout, "must be seconds >= 0, or None")
+    check_timeout(timeout)
     begin = time.monotonic()
     ref = find(target, timeout)
     check = getattr(ref, "check_deadlock", None)  # a supervisor's: it knows whom it waits for

@@ -191,17 +191,20 @@ class Core(Restarter):
             self.start_again(record, reply)
 
     def check(self, spec: ChildSpec) -> None:
-        """Refuse, in the caller's thread, a spec that does not go with the supervisor's flags."""
+        """Refuse, in the caller's thread, a spec that does not go with the supervisor's flags, or would never start."""
         if spec.significant and self.options.auto_shutdown is AutoShutdown.NEVER:
             raise InvalidChildSpec("significant", True, "needs a supervisor with auto_shutdown")
         if spec.on_exceeded == "park" and self.options.strategy is not Strategy.ONE_FOR_ONE:
             raise InvalidChildSpec(
                 "on_exceeded", "park", f"its siblings depend on it: {self.options.strategy}"
             )
+        if getattr(spec.start, "child_type", None) == "supervisor":
+            start: Any = spec.start
+            start.check_start(self.arguments(spec), spec.kwargs)
 
-    def arguments(self, record: Record) -> tuple[Any, ...]:
+    def arguments(self, spec: ChildSpec) -> tuple[Any, ...]:
         """Positional arguments of a start."""
-        return record.spec.args
+        return spec.args
 
     # Exits
 

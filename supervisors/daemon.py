@@ -13,17 +13,19 @@ import queue
 import signal
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from supervisors import roots
+from supervisors.errors import InvalidOption
 from supervisors.inspection import format_tree, zombies
 from supervisors.logs import log
 from supervisors.reasons import ExitReason
+from supervisors.refs import BaseSupervisorRef
+from supervisors.spec import is_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from supervisors.refs import BaseSupervisorRef
+    from collections.abc import Callable, Iterable, Iterator
 
 EX_SOFTWARE = 70  # sysexits.h: internal software error
 EXIT_DEADLINE = 5.0  # seconds for trees that nobody stopped before the process ends
@@ -66,22 +68,27 @@ def run(
         0 after an orderly stop; 70 when the root gave up or broke. The third signal exits with 128 + its number.
 
     Raises:
-        ValueError: Not called in the main thread.
+        ValueError: Not called in the main thread; or a signal cannot be handled.
+        TypeError, InvalidOption: An argument is not what it should be.
     """
     if threading.current_thread() is not threading.main_thread():
         raise ValueError("run() must be called in the main thread; elsewhere call root.stop(timeout=...)")
+    if not isinstance(root, BaseSupervisorRef):
+        raise TypeError(f"{root!r} is no supervisor's ref: Supervisor.start() returns one")
+    if not is_seconds(grace):
+        raise InvalidOption("grace", grace, "must be seconds >= 0")
+    if before_stop is not None and not callable(before_stop):
+        raise InvalidOption("before_stop", before_stop, "must be callable with the seconds that are left")
     words: queue.SimpleQueue[object] = queue.SimpleQueue()
-    previous = {number: signal.signal(number, lambda got, _frame: words.put(got)) for number in signals}
-    undo = roots.when_interrupted(lambda: words.put(signal.SIGINT))
-    _running.append(words)
-    root.when_closed(words.put)
-    try:
-        reason = _wait(root, words, grace, before_stop)
-    finally:
-        _running.remove(words)
-        undo()
-        for number, handler in previous.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    with _handlers(signals, words.put):
+        undo = roots.when_interrupted(lambda: words.put(signal.SIGINT))
+        _running.append(words)
+        root.when_closed(words.put)
+        try:
+            reason = _wait(root, words, grace, before_stop)
+        finally:
+            _running.remove(words)
+            undo()
     orderly = reason.ok and not isinstance(getattr(reason, "detail", None), Exception)
     code = 0 if orderly else EX_SOFTWARE
     if not orderly:
@@ -92,6 +99,22 @@ def run(
         if force_exit:
             _leave(code)
     return code
+
+
+@contextmanager
+def _handlers(signals: Iterable[signal.Signals], tell: Callable[[object], object]) -> Iterator[None]:
+    """Handle signals by telling their numbers; afterwards the handlers are those of before."""
+    previous: dict[signal.Signals, Any] = {}
+    try:
+        for number in signals:
+            try:
+                previous[number] = signal.signal(number, lambda got, _frame: tell(got))
+            except (OSError, ValueError, TypeError) as error:
+                raise InvalidOption("signals", number, f"cannot be handled: {error}") from error
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def _wait(

@@ -8,7 +8,6 @@ from supervisors.base import BaseSupervisor
 from supervisors.operations import DynamicCore
 from supervisors.options import SHARED_FLAGS, Options
 from supervisors.refs import DynamicSupervisorRef
-from supervisors.spec import ChildSpec
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -47,11 +46,6 @@ class DynamicSupervisor(BaseSupervisor[DynamicCore]):
     @classmethod
     def ref(cls, name: Hashable) -> DynamicSupervisorRef:
         return cast("DynamicSupervisorRef", super().ref(name))
-
-    @classmethod
-    def child_spec(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> ChildSpec:
-        """Make the spec of a dynamic supervisor below another supervisor; its id is its name, else its class."""
-        return ChildSpec(id=cls if name is None else name, start=cls, args=args, kwargs=kwargs, name=name)
 
     def on_start(self) -> Any:
         result = super().on_start()

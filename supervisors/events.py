@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from supervisors.logs import log
 
+from supervisors.errors import InvalidOption
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -172,6 +174,8 @@ class EventBus:
             function: Runs on the events thread. When it raises, that is logged and it is not called again.
             root: Only events of this supervisor and those below it.
         """
+        if not callable(function):
+            raise InvalidOption("function", function, "must be callable with an event")
         token = object()
         with self._ready:
             self._subscribers[token] = (function, None if root is None else root.actor_urn)

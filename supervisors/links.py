@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from supervisors.errors import CallTimeout, Fenced
+from supervisors.errors import CallTimeout, Fenced, InvalidOption
 from supervisors.reasons import ExitReason, NoProc, Normal, Shutdown, check_reason
 from supervisors.runtime import (
     Envelope,
@@ -32,6 +32,7 @@ from supervisors.runtime import (
     report,
     request_stop,
 )
+from supervisors.spec import check_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -86,6 +87,7 @@ class MonitorRef:
         Raises:
             CallTimeout: The target is still alive after `timeout` seconds.
         """
+        check_timeout(timeout)
         try:
             return self._down.get(timeout=timeout)
         except pykka.Timeout as error:
@@ -137,6 +139,8 @@ def monitor(target: Any, *, notify: Notify | None = None) -> MonitorRef:
         TypeError: The target is alive but was not started through this package.
         Fenced: The calling incarnation was abandoned.
     """
+    if not (notify is None or isinstance(notify, SimpleQueue) or callable(notify)):
+        raise InvalidOption("notify", notify, "must be a SimpleQueue or a function")
     found, watched = find(target)
     mark = MonitorRef(found, notify, current() if notify is None else None)
     if watched is not None:

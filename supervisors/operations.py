@@ -191,8 +191,8 @@ class DynamicCore(Core):
     def initial_settled(self, record: Record, error: Exception | None) -> None:
         """There are no initial children."""
 
-    def arguments(self, record: Record) -> tuple[Any, ...]:
-        return self.options.extra_args + record.spec.args
+    def arguments(self, spec: ChildSpec) -> tuple[Any, ...]:
+        return self.options.extra_args + spec.args
 
     def find(self, ref: pykka.ActorRef[Any]) -> Record:
         """Find the child whose current or last ref this is."""

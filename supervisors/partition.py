@@ -196,7 +196,6 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
         self._core.most = self._core.current = len(self._specs)
         for spec in self._specs:
             self._core.check(spec)
-        self._core.options.warn_about(self._specs[0].backoff or self._core.options.backoff)
 
     @classmethod
     def start(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> PartitionSupervisorRef:
@@ -223,9 +222,8 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
 
     @classmethod
     def child_spec(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> ChildSpec:
-        """Make the spec of a partition supervisor below another supervisor; its id is its name."""
         _check_given(args, kwargs, name)
-        return ChildSpec(id=name, start=cls, args=args, kwargs=kwargs, name=name)
+        return super().child_spec(*args, name=name, **kwargs)
 
     @classmethod
     def via(cls, supervisor: Hashable, key: Hashable, *, wait: float = 0.0) -> PartitionVia:
@@ -262,6 +260,7 @@ class PartitionSupervisor(BaseSupervisor[PartitionCore]):
     def on_start(self) -> Any:
         result = super().on_start()
         specs, self._specs = self._specs, []
+        self._core.options.warn_about(specs[0].backoff or self._core.options.backoff)
         self._port.post(self._core.start_initial, specs)
         return result
 

@@ -16,9 +16,9 @@ from supervisors.children import ChildInfo, Counts, State
 from supervisors.core import gone
 from supervisors.errors import CalleeExited, CallingSelf, CallTimeout, Fenced, WouldDeadlock
 from supervisors.handles import Handle, nobody_comes
-from supervisors.reasons import ExitReason, Shutdown
+from supervisors.reasons import ExitReason, Shutdown, check_reason
 from supervisors.runtime import Incarnation, PooledFuture, current, incarnation_of, request_stop
-from supervisors.spec import INFINITY, ChildSpec, child_spec
+from supervisors.spec import INFINITY, ChildSpec, check_timeout, child_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -123,8 +123,12 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             Whether it was alive.
 
         Raises:
+            InvalidOption, TypeError: `timeout` is no length of time, `reason` no ExitReason.
             WouldDeadlock: Called, with `block`, by something below this supervisor: it would wait for itself.
         """
+        check_timeout(timeout)
+        reason = Shutdown() if reason is None else reason
+        check_reason(reason)
         if block:
             self.check_deadlock(everything=True)
         future: PooledFuture[bool] = PooledFuture()
@@ -134,7 +138,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
             if timeout is not None:
                 self.tighten(self.core.port.clock.now() + timeout)
             self.when_closed(lambda _reason: future.set(True))
-            request_stop(self, reason or Shutdown())
+            request_stop(self, reason)
         return future.get() if block else future
 
     def tighten(self, deadline: float) -> None:
@@ -149,6 +153,7 @@ class BaseSupervisorRef(pykka.ActorRef[Any], Generic[C]):
         Raises:
             CallTimeout: It is still alive after `timeout` seconds.
         """
+        check_timeout(timeout)
         future: PooledFuture[ExitReason] = PooledFuture()
         self.when_closed(future.set)
         try:
@@ -307,6 +312,7 @@ class SupervisorRef(BaseSupervisorRef["StaticCore"]):
         """
         if block:
             self.check_deadlock(child=child_id)
+        check_timeout(timeout)
         limit = INFINITY if timeout is None else timeout
         return self._submit(self.core.terminate_child, child_id, limit, block=block)
 
@@ -439,6 +445,7 @@ class DynamicSupervisorRef(BaseSupervisorRef["DynamicCore"]):
         """
         if block:
             self.check_deadlock(child=ref)
+        check_timeout(timeout)
         limit = INFINITY if timeout is None else timeout
         return self._submit(self.core.terminate_child, ref, limit, block=block)
 

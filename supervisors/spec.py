@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import pykka
 
-from supervisors.errors import InvalidChildSpec
+from supervisors.errors import InvalidChildSpec, InvalidOption
 
 if TYPE_CHECKING:
     from supervisors.backoff import Backoff
@@ -187,7 +187,7 @@ def _check_identity(spec: ChildSpec) -> None:
         raise InvalidChildSpec("start", spec.start, "this class is no pykka.Actor")
     if not isinstance(args, (tuple, list)):
         raise InvalidChildSpec("args", args, "must be a tuple of positional arguments")
-    if not isinstance(kwargs, Mapping):
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
         raise InvalidChildSpec("kwargs", kwargs, "must be a mapping of keyword arguments")
     if type(args) is not tuple:
         put(spec, "args", tuple(args))
@@ -251,6 +251,16 @@ def _of_class(what: object) -> ChildSpec:
     if not isinstance(made, ChildSpec):
         raise TypeError(f"{start.__qualname__}.child_spec() returned {made!r}, not a ChildSpec")
     return made
+
+
+def check_timeout(timeout: object, field: str = "timeout") -> None:
+    """Refuse what is no length of time.
+
+    Raises:
+        InvalidOption: Neither seconds >= 0 nor None.
+    """
+    if timeout is not None and not is_seconds(timeout):
+        raise InvalidOption(field, timeout, "must be seconds >= 0, or None for no limit")
 
 
 def is_seconds(value: object) -> bool:

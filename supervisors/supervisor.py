@@ -57,11 +57,6 @@ class Supervisor(BaseSupervisor[StaticCore]):
     def ref(cls, name: Hashable) -> SupervisorRef:
         return cast("SupervisorRef", super().ref(name))
 
-    @classmethod
-    def child_spec(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> ChildSpec:
-        """Make the spec of a supervisor below another one; its id is its name, else its class."""
-        return ChildSpec(id=cls if name is None else name, start=cls, args=args, kwargs=kwargs, name=name)
-
     def children(self) -> Children | Ignore:
         """Say which children to start; override it in a subclass. Called in the supervisor's thread; do not block."""
         return ()
@@ -75,6 +70,9 @@ class Supervisor(BaseSupervisor[StaticCore]):
         else:
             specs, self._given = self._given, None
         result = super().on_start()
+        options = self._core.options
+        for spec in specs:
+            options.warn_about(spec.backoff or options.backoff, id=spec.id)
         self._port.post(self._core.start_initial, specs)
         return result
 
@@ -89,7 +87,6 @@ class Supervisor(BaseSupervisor[StaticCore]):
             if spec.id in seen:
                 raise InvalidChildSpec("id", spec.id, "is used twice")
             seen.add(spec.id)
-            self._core.options.warn_about(spec.backoff or self.backoff, id=spec.id)
         return specs
 
 

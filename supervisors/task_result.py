@@ -12,7 +12,7 @@ import pykka
 from supervisors.errors import CallTimeout, InvalidOption, TaskExited
 from supervisors.reasons import Crash, Killed, Shutdown
 from supervisors.runtime import PooledFuture
-from supervisors.spec import BRUTAL_KILL, is_seconds
+from supervisors.spec import BRUTAL_KILL, check_timeout
 from supervisors.task_actor import AnyRef, Ending, Failed, Ok, Owner, caller
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def result_all(tasks: Sequence[Task[T]], timeout: float | None = 5.0) -> list[T]
     """
     check_timeout(timeout)
     for task in tasks:
-        task.check_use()
+        _check_task(task)
     _wait(tasks, len(tasks), timeout, or_a_failure=True)
     for task in tasks:
         if isinstance(failed := task.ending.peek(), Failed):
@@ -198,7 +198,7 @@ def poll_all(
     if on_timeout not in {"nothing", "ignore", "stop_task"}:
         raise InvalidOption("on_timeout", on_timeout, 'must be "nothing", "ignore" or "stop_task"')
     for task in tasks:
-        task.check_use()
+        _check_task(task)
     _wait(tasks, len(tasks) if limit is None else min(limit, len(tasks)), timeout)
     late = {task for task in tasks if not task.ending.future.done()}
     if on_timeout == "stop_task":
@@ -232,11 +232,7 @@ def _wait(
             undo()
 
 
-def check_timeout(timeout: object) -> None:
-    """Refuse what is no length of time.
-
-    Raises:
-        InvalidOption: Not seconds >= 0 or None.
-    """
-    if timeout is not None and not is_seconds(timeout):
-        raise InvalidOption("timeout", timeout, "must be seconds >= 0, or None for no limit")
+def _check_task(task: object) -> None:
+    if not isinstance(task, Task):
+        raise TypeError(f"{task!r} is no Task: submit() returns one")
+    task.check_use()

@@ -21,10 +21,10 @@ from supervisors.options import SHARED_FLAGS, Options
 from supervisors.reasons import ExitReason, NoProc, Normal
 from supervisors.refs import BaseSupervisorRef
 from supervisors.runtime import Incarnation, incarnation_of, request_stop
-from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, RestartType
+from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, RestartType, check_timeout
 from supervisors.streams import Stream, StreamOptions
 from supervisors.task_actor import AnyRef, Ending, Failed, Ok, Owner, TaskActor, Work, caller, label
-from supervisors.task_result import SHUTDOWN, Task, check_timeout
+from supervisors.task_result import SHUTDOWN, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterable
@@ -276,11 +276,6 @@ class TaskSupervisor(BaseSupervisor[TaskCore]):
     @classmethod
     def ref(cls, name: Hashable) -> TaskSupervisorRef:
         return cast("TaskSupervisorRef", super().ref(name))
-
-    @classmethod
-    def child_spec(cls, *args: Any, name: Hashable | None = None, **kwargs: Any) -> ChildSpec:
-        """Make the spec of a task supervisor below another supervisor; its id is its name, else its class."""
-        return ChildSpec(id=cls if name is None else name, start=cls, args=args, kwargs=kwargs, name=name)
 
     def on_start(self) -> Any:
         result = super().on_start()

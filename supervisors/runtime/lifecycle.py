@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
+from supervisors.errors import InvalidOption
 from supervisors.reasons import Exit, ExitReason, Normal, Shutdown, check_reason
 from supervisors.runtime.blocking import block_on
 from supervisors.runtime.futures import PooledFuture
@@ -15,6 +16,7 @@ from supervisors.runtime.incarnation import Incarnation, current, incarnation_of
 from supervisors.runtime.messages import Drained
 from supervisors.runtime.pykka_private import Envelope
 from supervisors.runtime.values import ENDED
+from supervisors.spec import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,10 +86,13 @@ def sleep(seconds: float) -> None:
 
     Raises:
         Exit: The actor was asked to stop (with the reason asked for), or abandoned.
+        InvalidOption: `seconds` is no length of time.
     """
+    if not is_seconds(seconds):
+        raise InvalidOption("seconds", seconds, "must be a number >= 0")
     incarnation = current()
     if incarnation is None:
-        time.sleep(seconds)
+        time.sleep(min(seconds, threading.TIMEOUT_MAX))
         return
     lock = threading.Lock()
     lock.acquire()
