@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from supervisors.errors import CallTimeout, Fenced, InvalidOption
+from supervisors.errors import CallingSelf, CallTimeout, Fenced, InvalidOption
 from supervisors.reasons import ExitReason, NoProc, Normal, Shutdown, check_reason
 from supervisors.runtime import (
     Envelope,
@@ -86,8 +86,11 @@ class MonitorRef:
 
         Raises:
             CallTimeout: The target is still alive after `timeout` seconds.
+            CallingSelf: The target is the caller.
         """
         check_timeout(timeout)
+        if self._watched is not None and self._watched is current() and not self._down.done():
+            raise CallingSelf("an actor cannot wait for its own end; stop_self() ends it after this message")
         try:
             return self._down.get(timeout=timeout)
         except pykka.Timeout as error:
