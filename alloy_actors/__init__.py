@@ -13,7 +13,7 @@ from __future__ import annotations
 from alloy_actors.__about__ import __version__
 from alloy_actors.actors.api import Agent
 from alloy_actors.actors.default import shutdown
-from alloy_actors.actors.entry import Health
+from alloy_actors.actors.health import Health
 from alloy_actors.actors.oneshot import arun, astream, run, stream
 from alloy_actors.actors.ref import AgentRef
 from alloy_actors.actors.system import AgentSystem

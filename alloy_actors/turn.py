@@ -69,7 +69,8 @@ class Run:
 
     Attributes:
         why_cancelled: Read when the run's task is cancelled; goes into the history.
-        failure: What the run ends with, as an error, when its task is cancelled; None ends it as cancelled.
+        failure: What the run ends with, as an error, when its task is cancelled; None ends it as cancelled. Set before
+            the start it ends there: the run was interrupted, and is not to go on.
         abandoned: Set before the task is cancelled when its agent is gone: the run then just ends, and whoever
             restores the conversation goes on with it, or closes it.
         suspended: Set beside `abandoned` when that is an orderly stop: the next start goes on with the run.
@@ -117,6 +118,9 @@ class Run:
             FencedError: A newer incarnation of the agent has taken over; nothing more was written.
             Exception: A bug. The door was not used: whoever restores the conversation closes it.
         """
+        failed = self.failure
+        if failed is not None:  # there is nothing to go on with
+            return await self._leave("error", failed, "the agent crashed and was restarted")
         status: Status
         error: AlloyError | None = None
         why = ""

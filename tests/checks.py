@@ -13,6 +13,7 @@ from alloy_actors.journal import (
     RunEnded,
     RunResumed,
     RunSuspended,
+    Seeded,
     Steered,
     ToolCallEnded,
     ToolCallStarted,
@@ -52,8 +53,17 @@ def check_journal(records: Sequence[Record], *, idle: bool = True) -> set[str]:
     ended: set[str] = set()
     run: str | None = None
     joined: set[str] = set()
+    again: set[str] = set()
     for record in records:
         match record:
+            case Seeded():  # the log began anew: what waits was accepted again
+                ended |= {one for one in (run, *joined) if one is not None}
+                again, waiting, run, joined = waiting, set(), None, set()
+                ended |= again
+            case Accepted() if record.request_id in again:
+                again.remove(record.request_id)
+                ended.remove(record.request_id)
+                waiting.add(record.request_id)
             case Accepted():
                 assert record.request_id not in waiting | ended | joined | {run}, f"accepted twice: {record}"
                 waiting.add(record.request_id)

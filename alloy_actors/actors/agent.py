@@ -10,25 +10,23 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pykka import ActorDeadError
 
 from alloy_actors.actors import messages as msg
-from alloy_actors.actors.entry import Health, RunHandle
+from alloy_actors.actors.entry import RunHandle
 from alloy_actors.actors.goodbye import session_of
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
-from alloy_actors.actors.request import Control
+from alloy_actors.actors.request import Control, Request
 from alloy_actors.content import DROPPED, NO_HISTORY, History
 from alloy_actors.conversation import Conversation
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import BusyError, CrashError, FencedError
-from alloy_actors.journal import ModelChanged, RunEnded, Seeded
-from alloy_actors.logs import log, traced
-from alloy_actors.result import Result
+from alloy_actors.journal import ModelChanged, Seeded
+from alloy_actors.logs import log
 from alloy_actors.run_spec import RunSpec
 from alloy_actors.turn import Run
 from supervisors.reasons import Crash, Shutdown
@@ -38,9 +36,10 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
     from alloy_actors.actors.entry import AgentEntry
-    from alloy_actors.actors.request import Request
+    from alloy_actors.actors.health import Health
     from alloy_actors.conversation import RunState
-    from alloy_actors.journal import Journal, Record
+    from alloy_actors.errors import AlloyError
+    from alloy_actors.journal import Journal
     from alloy_actors.session import Session
 
 
@@ -60,8 +59,8 @@ class AgentActor(PooledActor):
         self._entry = entry
         self._conversation = Conversation()
         self._journal: Journal | None = None
-        self._unwritten: tuple[Record, ...] = ()  # what the store would not take from the last run
         self._request: Request | None = None  # whose run is on
+        self._taken: Request | None = None  # whose run is to be begun next
         self._before_run = NO_HISTORY  # while it is on: the run appends to the conversation's list
 
     def on_start(self) -> None:
@@ -124,67 +123,43 @@ class AgentActor(PooledActor):
         if entry.run is not None:  # of an incarnation that could not say goodbye
             entry.run.abandon()
             entry.run = None
-        self._journal = journal = entry.book.begin_incarnation()
+        entry.take_unwritten()  # what is in the log is what counts
         if (folded := entry.take_folded()) is not None:
-            self._conversation = folded
+            self._journal, self._conversation = folded
         else:
+            self._journal = entry.book.begin_incarnation()
             self._conversation.replay(entry.store.load(entry.agent_id))
+            entry.book.withdraw_finished(self._conversation.waiting)
         conversation = self._conversation
-        entry.book.withdraw_finished(conversation.waiting)
-        if conversation.run is not None:
-            self._take_up(journal, conversation.run)
-        entry.up(self.actor_ref)
         taken = entry.book.running()
-        if self._request is None and taken is not None and taken.id in conversation.waiting:
-            self._begin(taken)  # the last incarnation took it, and ended before its run had begun
-        else:
-            self._take_next()
+        if taken is not None and taken.id in conversation.waiting:
+            self._taken = taken  # by the last incarnation, which ended before its run had begun
+        if conversation.run is not None:
+            self._take_up(conversation.run)
+        entry.up(self.actor_ref)
+        if entry.last_exit is not None:
+            entry.book.note()  # another process may have taken the log over, and gone on with what was ours
+        self._take_next()
 
-    def _take_up(self, journal: Journal, state: RunState) -> None:
-        """A run was on when the last incarnation ended: go on with it, or close it."""
+    def _take_up(self, state: RunState) -> None:
+        """A run was on when the last incarnation ended: go on with it, or let it end at once."""
         entry = self._entry
-        request = entry.book.take_running(state.request_id)
-        if request is None:  # its caller was told already, when the store would not take its end
-            self._close(journal, state, CrashError("the store could not record the end of this request"))
+        request = entry.book.running()
+        if request is None or request.id != state.request_id:  # its caller was told already
+            assert state.message is not None
+            nobodys = Request(state.request_id, state.message, None, (), None)
+            told = entry.book.result(state.request_id)
+            why = told.error if told is not None else None
+            self._go_on(nobodys, state, why or CrashError("the end of this request was not recorded"))
             return
         entry.book.joined(state.steered)
-        reported = entry.last_exit is None and entry.report_interrupted
-        if reported or (state.attempt >= MAX_ATTEMPTS and not state.suspended):
-            if reported:
-                error = CrashError("the process ended during this request; its conversation was kept")
-            else:
-                error = CrashError("the agent crashed again during this request; its conversation was kept")
-                error.__cause__ = entry.last_exit.exception if isinstance(entry.last_exit, Crash) else None
-            self._close(journal, state, error)
-            return
-        self._go_on(request, state)
-
-    def _close(self, journal: Journal, state: RunState, error: CrashError) -> None:
-        """End the interrupted run here, with status "error"."""
-        entry, conversation, request_id = self._entry, self._conversation, state.request_id
-        closing = conversation.closing(request_id, "the agent crashed and was restarted")
-        ended = RunEnded(request_id, "error", time.time(), type(error).__name__, str(error))
-        records = (closing, ended) if closing is not None else (ended,)
-        for record in records:
-            conversation.apply(record)
-        result = Result(
-            request_id=request_id,
-            status="error",
-            error=error,
-            messages=History(conversation.messages),
-            usage=conversation.run_usage,
-            cost_cents=conversation.run_cost,
-            tool_calls=tuple(state.tool_calls),
-            turns=conversation.turns,
-        )
-
-        def told(failure: Exception | None) -> None:
-            if failure is not None:
-                log.error("append_failed", agent=entry.name, **traced(failure))
-            if not isinstance(failure, FencedError):  # then a newer incarnation tells
-                entry.book.finish(request_id, result)
-
-        journal.store.append(journal.agent_id, journal.token, records, told)
+        error: CrashError | None = None
+        if entry.last_exit is None and entry.report_interrupted:
+            error = CrashError("the process ended during this request; its conversation was kept")
+        elif state.attempt >= MAX_ATTEMPTS and not state.suspended:
+            error = CrashError("the agent crashed again during this request; its conversation was kept")
+            error.__cause__ = entry.last_exit.exception if isinstance(entry.last_exit, Crash) else None
+        self._go_on(request, state, error)
 
     def _fenced(self, error: FencedError) -> None:
         """A newer incarnation in this process is the normal case; another process ends this agent."""
@@ -197,7 +172,7 @@ class AgentActor(PooledActor):
 
     def _take_next(self) -> None:
         while self._request is None and self._journal is not None:
-            item = self._entry.book.take()
+            item, self._taken = self._taken or self._entry.book.take(), None
             if item is None:
                 return
             if isinstance(item, Control):
@@ -209,14 +184,14 @@ class AgentActor(PooledActor):
         self._before_run = History(self._conversation.messages)
         self._start(request, self._conversation.fork())
 
-    def _go_on(self, request: Request, state: RunState) -> None:
-        """Continue a run of an earlier incarnation where its records end."""
+    def _go_on(self, request: Request, state: RunState, failure: AlloyError | None) -> None:
+        """Continue a run of an earlier incarnation where its records end; with a failure it ends there."""
         interrupted = self._conversation
         self._before_run = History(interrupted.messages, state.before)
         self._conversation = interrupted.fork()
-        self._start(request, interrupted)
+        self._start(request, interrupted, failure)
 
-    def _start(self, request: Request, conversation: Conversation) -> None:
+    def _start(self, request: Request, conversation: Conversation, failure: AlloyError | None = None) -> None:
         entry = self._entry
         assert self._journal is not None
         self._request = request
@@ -237,8 +212,8 @@ class AgentActor(PooledActor):
             steering=entry.book.take_steering,
             hooks=entry.hooks,
         )
-        run = Run(spec, conversation, self._journal, entry.runner, self._unwritten)
-        self._unwritten = ()
+        run = Run(spec, conversation, self._journal, entry.runner, entry.take_unwritten())
+        run.failure = failure
         # A request that is begun twice must not share a context; one from an earlier process has none.
         context = request.context.copy() if request.context is not None else contextvars.Context()
         context.run(CHAIN.set, (*request.chain, Link(entry, request)))
@@ -252,7 +227,6 @@ class AgentActor(PooledActor):
         if self._request is None or self._request.id != message.request_id:
             return  # of a run this incarnation did not begin
         self._conversation = message.conversation
-        self._unwritten = message.unwritten
         self._request = None
         self._entry.run = None
         self._take_next()
@@ -290,7 +264,7 @@ class AgentActor(PooledActor):
         self._refuse_while_busy("reset")
         base = Seeded((), self._conversation.usage, DROPPED)
         self._conversation.apply(base)
-        self._unwritten = ()
+        self._entry.take_unwritten()  # it is over with that as well
         self._entry.book.compact((base,), self._fail_on_error)
 
     def _refuse_while_busy(self, call: str) -> None:
@@ -305,8 +279,8 @@ class AgentActor(PooledActor):
         """Record something that is no part of a run."""
         assert self._journal is not None
         self._conversation.apply(record)
-        if self._unwritten:
-            self._unwritten += (record,)  # in order, with the next run
+        if unwritten := self._entry.take_unwritten():
+            self._entry.leave_unwritten((*unwritten, record))  # in order, with the next run
             return
         self._journal.store.append(
             self._journal.agent_id, self._journal.token, (record,), self._fail_on_error
@@ -317,7 +291,7 @@ class AgentActor(PooledActor):
             _tell(self.actor_ref, msg.Fenced(error))
         elif error is not None:
             # The store's word may come on its own thread: let the actor fail in its own.
-            self.actor_ref.tell(msg.RunCrashed("", error))
+            _tell(self.actor_ref, msg.RunCrashed("", error))
 
 
 async def _carry(run: Run, handle: RunHandle, entry: AgentEntry, actor: ActorRef[AgentActor]) -> None:
@@ -338,7 +312,8 @@ async def _carry(run: Run, handle: RunHandle, entry: AgentEntry, actor: ActorRef
         _tell(actor, msg.RunCrashed(request_id, bug))
     else:
         # In this order: who has the result finds it in messages() as well.
-        _tell(actor, msg.RunDone(request_id, run.conversation, run.unwritten))
+        entry.leave_unwritten(run.unwritten)
+        _tell(actor, msg.RunDone(request_id, run.conversation))
         entry.book.finish(request_id, result)
         return
     handle.ended = True

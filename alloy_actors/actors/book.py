@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from alloy_actors.actors.kept import KeptResults
 from alloy_actors.actors.line import Line
 from alloy_actors.actors.request import Control, Request
+from alloy_actors.actors.request_log import RequestLog
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
-from alloy_actors.journal import Accepted, Journal, Record, Seeded, Withdrawn
+from alloy_actors.journal import Accepted, Seeded, Withdrawn
 from alloy_actors.logs import log, traced
 from supervisors.runtime import PooledFuture
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from alloy_actors.actors.request import Cancel, OnResult
     from alloy_actors.content import Message, Usage
-    from alloy_actors.errors import AlloyError
-    from alloy_actors.journal import Store
+    from alloy_actors.errors import AlloyError, FencedError
+    from alloy_actors.journal import Journal, Record, Store
     from alloy_actors.result import Result
 
 
@@ -41,22 +42,23 @@ class RequestBook:
         result_ttl: Seconds that a finished result is kept.
         wake: Called when there is something to take; must not block.
         heard: Called with every result, after those who wait for it; must not block.
+        fenced: Called when the store says that another process has the log; must not block.
     """
 
     __slots__ = (
+        "_close_late",
         "_closed",
         "_draining",
         "_finished",
         "_heard",
         "_joined",
-        "_journal",
         "_lock",
+        "_log",
         "_max_pending",
         "_open",
         "_queue",
         "_running",
         "_settled",
-        "_store",
         "_telling",
         "_wake",
         "agent_id",
@@ -70,20 +72,21 @@ class RequestBook:
         result_ttl: float,
         wake: Callable[[], None],
         heard: Callable[[Result], object] = lambda _: None,
+        fenced: Callable[[FencedError], object] = lambda _: None,
     ) -> None:
         self.agent_id = agent_id
-        self._store = store
         self._max_pending = max_pending
         self._wake = wake
         self._heard = heard
         self._lock = threading.RLock()  # a store may acknowledge at once, inside `append`
-        self._journal: Journal | None = None
+        self._log = RequestLog(agent_id, store, self._lock, fenced)
         self._queue = Line()
         self._open: dict[str, Request] = {}  # recording, queued and running ones
         self._finished = KeptResults(result_ttl)
         self._running: Request | None = None
         self._joined: tuple[Request, ...] = ()  # those that are part of its run
         self._closed: str | None = None  # why nothing is accepted
+        self._close_late: Callable[[], object] | None = None  # for what was being recorded when it was closed
         self._draining: str | None = None  # why nothing is accepted but what running runs need
         self._telling = 0  # results whose callbacks are being called
         self._settled: list[Callable[[], object]] = []
@@ -94,19 +97,21 @@ class RequestBook:
         seeded = Seeded(messages, usage)
         conversation.apply(seeded)
         closing = conversation.closing("", "the earlier conversation broke off here")
-        self._append((seeded,) if closing is None else (seeded, closing), _log_failure)
+        self.note(*((seeded,) if closing is None else (seeded, closing)))
+
+    def note(self, *records: Record) -> None:
+        """Write records that nobody waits for; see `RequestLog.note`."""
+        with self._lock:
+            self._log.note(*records)
 
     def retire(self) -> None:
         """The agent is gone for good; see `Store.retire`."""
-        if self._journal is not None:
-            self._store.retire(self.agent_id, self._journal.token)
+        self._log.retire()
 
     def begin_incarnation(self) -> Journal:
         """A journal for a new incarnation; the ones before it can write no more."""
         with self._lock:
-            token = self._store.take_token(self.agent_id)
-            self._journal = Journal(self.agent_id, token, self._store)
-            return self._journal
+            return self._log.begin_incarnation()
 
     def accept(self, request: Request, *, bounded: bool = True) -> Request:
         """Take a request in; it is accepted when `recorded` has returned.
@@ -140,17 +145,29 @@ class RequestBook:
             self._open[request.id] = request
             # Under the lock, so that the log has the order of the queue and a token that is current.
             accepted = Accepted(request.id, request.message, request.when_busy)
-            self._append((accepted,), lambda error: self._recorded(request, error))
+            self._log.append(accepted, lambda error: self._recorded(request, error))
             if request.state == "recording" and request.refused is None:
                 request.acknowledged = PooledFuture()
         return request
 
-    def adopt(self, request: Request) -> None:
-        """Take in a request that the log has and nobody here knows of: it was accepted in an earlier process."""
+    def adopt(self, request: Request, state: Literal["queued", "running", "joined"]) -> None:
+        """Take in a request that the log has and nobody here knows of: it was accepted in an earlier process.
+
+        Args:
+            request: A new one.
+            state: What the log says of it: whether its run has begun, or it is part of the run that has.
+        """
         with self._lock:
-            if request.id not in self._open and request.id not in self._finished:
-                self._open[request.id] = request
-                request.state = "queued"
+            if request.id in self._open or request.id in self._finished:
+                return
+            self._open[request.id] = request
+            if state == "joined":
+                self._join(request)
+                return
+            request.state = state
+            if state == "running":
+                self._running = request
+            else:
                 self._queue.add(request)
 
     def remember(self, message: Message, result: Result, age: float) -> None:
@@ -213,16 +230,6 @@ class RequestBook:
                 self._running = item
             return item
 
-    def take_running(self, request_id: str) -> Request | None:
-        """The request whose run is to be gone on with; None when it has its result already."""
-        with self._lock:
-            request = self._open.get(request_id)
-            if request is not None and request is not self._running:
-                self._queue.remove(request)
-                request.state = "running"
-                self._running = request
-            return request
-
     def take_steering(self) -> list[tuple[str, Message]]:
         """Requests that steer, in order: from here on they are part of the run that is on."""
         with self._lock:
@@ -239,11 +246,6 @@ class RequestBook:
             for request in back:
                 request.state = "queued"
             self._queue.put_back(back)
-            for request_id in request_ids:
-                joined = self._open.get(request_id)
-                if joined is not None and joined.state == "queued":
-                    self._queue.remove(joined)
-                    self._join(joined)
 
     def began(self, request: Request, cancel: Cancel) -> None:
         """The request's run exists; `cancel(why)` ends it."""
@@ -316,7 +318,7 @@ class RequestBook:
                 cancel = None
                 if request in self._queue:
                     self._queue.remove(request)
-                self._append((Withdrawn(request.id, time.time()),), _log_failure)
+                self._log.note(Withdrawn(request.id, time.time()))
         if request.state != "running":
             self.finish(request.id, cancelled(request))
         elif cancel is not None:
@@ -350,11 +352,14 @@ class RequestBook:
         """
         with self._lock:
             self._closed = why
+            self._close_late = lambda: self.close(why, outcome, withdraw=withdraw)
             waiting = [request.id for request in self._queue.clear()]
-            requests = [request for request in self._open.values() if request.state != "joined"]
+            requests = [
+                request for request in self._open.values() if request.state not in ("joined", "recording")
+            ]
             if withdraw and waiting:
                 now = time.time()
-                self._append(tuple(Withdrawn(request_id, now) for request_id in waiting), _log_failure)
+                self._log.note(*(Withdrawn(request_id, now) for request_id in waiting))
         for request in requests:
             result = outcome(request)
             if result is not None:
@@ -363,14 +368,14 @@ class RequestBook:
     def reopen(self) -> None:
         """Accept requests again, after a parked agent came back."""
         with self._lock:
-            self._closed = None
+            self._closed = self._close_late = None
 
     def withdraw_finished(self, request_ids: Iterable[str]) -> None:
         """Say in the log that requests are over that wait there, and whose callers were told already."""
         with self._lock:
-            over = tuple(Withdrawn(request_id) for request_id in request_ids if request_id in self._finished)
+            over = [request_id for request_id in request_ids if request_id in self._finished]
             if over:
-                self._append(over, _log_failure)
+                self._log.note(*map(Withdrawn, over))
 
     def on_finished(self, request: Request, callback: OnResult) -> None:
         """Call `callback(result)` when the request has its result: now, if it has."""
@@ -397,7 +402,7 @@ class RequestBook:
 
     def is_current(self, journal: Journal) -> bool:
         """Whether no newer incarnation in this process has the log."""
-        return self._journal is journal
+        return self._log.is_current(journal)
 
     def pending(self) -> int:
         """How many requests wait behind the running one."""
@@ -414,12 +419,11 @@ class RequestBook:
         """Replace the log by `base` and the requests that wait."""
         with self._lock:
             waiting = tuple(
-                Accepted(request.id, request.message)
+                Accepted(request.id, request.message, request.when_busy)
                 for request in self._open.values()
                 if request.state in ("recording", "queued")
             )
-            assert self._journal is not None
-            self._store.compact(self.agent_id, self._journal.token, base + waiting, on_compacted)
+            self._log.replace(base + waiting, on_compacted)
 
     def _check_open(self, request: Request) -> None:
         if self._closed is not None:
@@ -441,11 +445,6 @@ class RequestBook:
             msg = f"{waiting} requests wait already (max_pending={self._max_pending}): wait for one, or raise max_pending"
             raise QueueFullError(msg)
 
-    def _append(self, records: tuple[Record, ...], on_appended: Callable[[Exception | None], object]) -> None:
-        if self._journal is None:
-            self._journal = Journal(self.agent_id, self._store.take_token(self.agent_id), self._store)
-        self._store.append(self.agent_id, self._journal.token, records, on_appended)
-
     def _recorded(self, request: Request, error: Exception | None) -> None:
         """The store has the request, or refused it."""
         with self._lock:
@@ -455,9 +454,12 @@ class RequestBook:
             elif request.state == "recording" and request.id in self._open:
                 request.state = "queued"
                 self._queue.add(request)
-            acknowledged = request.acknowledged
+            acknowledged, close = request.acknowledged, self._close_late
+        if close is not None:
+            close()
         if acknowledged is not None:
             acknowledged.set()
+        self._log.check(error)
 
     def _after_recording(self, request: Request) -> None:
         if request.refused is not None:
@@ -518,8 +520,3 @@ def _forget_frames(error: BaseException | None) -> None:
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
-
-
-def _log_failure(error: Exception | None) -> None:
-    if error is not None:
-        log.error("append_failed", **traced(error))

@@ -11,7 +11,6 @@ import contextvars
 import os
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -20,13 +19,14 @@ from pykka import ActorDeadError
 
 from alloy_actors.actors.book import RequestBook
 from alloy_actors.actors.goodbye import say_goodbye
+from alloy_actors.actors.health import Health
 from alloy_actors.actors.loop_thread import loop_lag
-from alloy_actors.actors.messages import WAKE
+from alloy_actors.actors.messages import WAKE, Fenced
 from alloy_actors.actors.request import Request
-from alloy_actors.actors.restoring import fold
+from alloy_actors.actors.restoring import end_of_run, fold
 from alloy_actors.content import NO_USAGE, Usage, user
 from alloy_actors.errors import AgentDownError, AlloyError, CancelledError, CrashError
-from alloy_actors.logs import log
+from alloy_actors.logs import log, traced
 from alloy_actors.middleware import NO_HOOKS, Hooks
 from alloy_actors.result import Result, Status
 from supervisors.reasons import Crash, Shutdown
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from alloy_actors.deadline import Deadline
     from alloy_actors.errors import FencedError
     from alloy_actors.events import Event
-    from alloy_actors.journal import Store
+    from alloy_actors.journal import Journal, Record, Store
     from alloy_actors.provider import Provider
     from alloy_actors.reporting import OnEvents
     from alloy_actors.tool_runner import ToolRunner
@@ -55,40 +55,6 @@ if TYPE_CHECKING:
     from supervisors.reasons import ExitReason
 
 Condition: TypeAlias = Literal["starting", "up", "restarting", "parked", "stopped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How an agent is doing.
-
-    Args:
-        status: "idle" or "running" while it is up; else "starting", "restarting", "parked" or "stopped".
-        model: The model that answers the next request.
-        turns: Replies in the running, else the last run.
-        message_count: Messages in the conversation.
-        usage: Tokens of all its runs.
-        uptime: Seconds since this incarnation came up; 0.0 while none is up.
-        pending_count: Requests that wait behind the running one.
-        max_pending: How many may.
-        restarts: How often it was brought back.
-        loop_lag: Seconds by which the runtime's event loop is late; 0.0 when it is at ease.
-    """
-
-    status: Literal["idle", "running", "starting", "restarting", "parked", "stopped"]
-    model: str
-    turns: int
-    message_count: int
-    usage: Usage
-    uptime: float
-    pending_count: int
-    max_pending: int
-    restarts: int
-    loop_lag: float
-
-    @property
-    def busy(self) -> bool:
-        """Whether a run is on."""
-        return self.status == "running"
 
 
 class RunHandle:
@@ -132,6 +98,7 @@ class AgentEntry:
         "_folded",
         "_lock",
         "_pubsub",
+        "_unwritten",
         "_waiting",
         "agent_id",
         "book",
@@ -175,7 +142,7 @@ class AgentEntry:
         self.runner = runner
         self.callbacks = callbacks
         self.book = RequestBook(
-            agent_id, store, config.max_pending, config.result_ttl, self.wake, self._publish
+            agent_id, store, config.max_pending, config.result_ttl, self.wake, self._publish, self._lost
         )
         self._pubsub = pubsub
         self.hooks = (
@@ -203,7 +170,8 @@ class AgentEntry:
             False  # a run that an earlier process began ends here, and is not gone on with
         )
         self.fenced: FencedError | None = None  # another process has the journal
-        self._folded: Conversation | None = None
+        self._folded: tuple[Journal, Conversation] | None = None
+        self._unwritten: tuple[Record, ...] = ()
 
     def take_up(self) -> bool:
         """Read what the store has of this agent, before anybody hands in requests; whether there was anything.
@@ -211,28 +179,37 @@ class AgentEntry:
         Raises:
             StoreError: It could not be read.
         """
-        self.book.begin_incarnation()
+        journal = self.book.begin_incarnation()
         records = self.store.load(self.agent_id)
         if not records:
             return False
-        self._folded, finished = fold(records, self.config.result_ttl)
+        conversation, finished = fold(records, self.config.result_ttl)
+        self._folded = journal, conversation
         for one in finished:
             self.book.remember(one.message, one.result, one.age)
-        run = self._folded.run
+        run = conversation.run
         if run is not None and run.message is not None:
-            self.book.adopt(Request(run.request_id, run.message, None, (), None))
+            self.book.adopt(Request(run.request_id, run.message, None, (), None), "running")
             for request_id, message in run.steered.items():
-                self.book.adopt(Request(request_id, message, None, (), None, "steer"))
-        for accepted in self._folded.waiting.values():
-            self.book.adopt(
-                Request(accepted.request_id, accepted.message, None, (), None, accepted.when_busy)
-            )
+                self.book.adopt(Request(request_id, message, None, (), None, "steer"), "joined")
+        for accepted in conversation.waiting.values():
+            request = Request(accepted.request_id, accepted.message, None, (), None, accepted.when_busy)
+            self.book.adopt(request, "queued")
         return True
 
-    def take_folded(self) -> Conversation | None:
-        """What `take_up` has read, for the first incarnation."""
+    def take_folded(self) -> tuple[Journal, Conversation] | None:
+        """What `take_up` has read, and the right to write after it: for the first incarnation, if it comes up."""
         folded, self._folded = self._folded, None
-        return folded
+        return folded if self.last_exit is None else None
+
+    def leave_unwritten(self, records: tuple[Record, ...]) -> None:
+        """Keep what the store would not take from the last run, until somebody writes it before anything else."""
+        self._unwritten = records
+
+    def take_unwritten(self) -> tuple[Record, ...]:
+        """What `leave_unwritten` has kept, for the one who writes it now."""
+        records, self._unwritten = self._unwritten, ()
+        return records
 
     def listeners(self, on_events: OnEvents | None) -> OnEvents | None:
         """Who hears a run: the one who waits for it, and whoever subscribes to the agent's events when it begins."""
@@ -277,12 +254,19 @@ class AgentEntry:
 
     def wake(self) -> None:
         """Tell the actor that its book may hold something; one that comes up reads the book anyway."""
+        self._tell(WAKE)
+
+    def _lost(self, error: FencedError) -> None:
+        """The journal is another process's: the actor ends, though no run of its own has met with it."""
+        self._tell(Fenced(error))
+
+    def _tell(self, message: object) -> None:
         ref = self.ref
         if ref is not None:
             try:
-                ref.tell(WAKE)
+                ref.tell(message)
             except ActorDeadError:
-                pass  # the next incarnation, if there is one, reads the book when it starts
+                pass  # the next incarnation, if there is one, finds out when it starts
 
     def check_process(self) -> None:
         """Refuse to work in a forked child.
@@ -378,8 +362,12 @@ class AgentEntry:
 
     def _stopped(self, reason: ExitReason) -> None:
         """The actor ended for good. A run that is on leaves by its own door when the stop was orderly."""
+        interrupted = self.condition != "up" or (self.run is not None and self.run.ended)
         self._gone("stopped", reason, keep_run=reason.ok and self.fenced is None)
         orderly = reason.ok
+        for_good = not self.suspending and self.fenced is None
+        if for_good and interrupted and self.store.durable:
+            self._end_run_in_log()
 
         def outcome(request: Request) -> Result | None:
             run = self.run
@@ -397,10 +385,21 @@ class AgentEntry:
         self.book.close(
             f"agent {self.name!r} is stopped",
             outcome,
-            withdraw=not self.suspending and self.fenced is None,
+            withdraw=for_good,
         )
         self.book.when_settled(self._bury)
         self._notify()
+
+    def _end_run_in_log(self) -> None:
+        """No incarnation will come to end, or to go on with, what the last one had to leave."""
+        why = "the agent was stopped"
+        try:
+            conversation, _ = fold((*self.store.load(self.agent_id), *self._unwritten), 0.0)
+        except AlloyError as error:
+            log.error("run_not_ended", agent=self.name, **traced(error))
+            return
+        if conversation.run is not None:
+            self.book.note(*end_of_run(conversation, "cancelled", CancelledError(why), why))
 
     def kept_for_later(self, request_id: str) -> Result:
         """The result of a request that is not over: the system's next start goes on with it."""
@@ -411,6 +410,7 @@ class AgentEntry:
 
     def _bury(self) -> None:
         """Everyone was told; when it has said goodbye, nothing of the agent is needed any more."""
+        self.book.note(*self.take_unwritten())
         for topic in self.config.subscribe:
             self._pubsub.detach(topic, self._hear)
         say_goodbye(self)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alloy_actors.conversation import Conversation
     from alloy_actors.errors import FencedError
-    from alloy_actors.journal import Record
     from alloy_actors.provider import Provider
 
 
@@ -24,11 +23,10 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class RunDone:
-    """A run has left by its door; the conversation is the actor's again, with what the store would not take so far."""
+    """A run has left by its door; the conversation is the actor's again."""
 
     request_id: str
     conversation: Conversation
-    unwritten: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ from supervisors.runtime import PooledFuture
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from alloy_actors.actors.entry import AgentEntry, Health
+    from alloy_actors.actors.entry import AgentEntry
+    from alloy_actors.actors.health import Health
     from alloy_actors.actors.pubsub import Subscription
     from alloy_actors.actors.system import AgentSystem
     from alloy_actors.content import Message, Usage

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from alloy_actors.content import Message
     from alloy_actors.journal import Record
+    from alloy_actors.result import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,24 @@ def fold(records: Iterable[Record], max_age: float) -> tuple[Conversation, list[
                 finished.append(_withdrawn(accepted, record, now))
         conversation.apply(record)
     return conversation, finished
+
+
+def end_of_run(
+    conversation: Conversation, status: Status, error: errors.AlloyError, why: str
+) -> list[Record]:
+    """What ends the run that is on, in the log, where nothing goes on with it.
+
+    Args:
+        conversation: Of that moment.
+        status: Of the result.
+        error: Of the result.
+        why: What the model is told.
+    """
+    assert conversation.run is not None
+    request_id = conversation.run.request_id
+    closing = conversation.closing(request_id, why)
+    ended = RunEnded(request_id, status, time.time(), type(error).__name__, str(error))
+    return [closing, ended] if closing is not None else [ended]
 
 
 def _ended(conversation: Conversation, record: RunEnded, now: float) -> list[Finished]:

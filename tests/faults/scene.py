@@ -97,6 +97,21 @@ class Model:
             raise KeyError("a bug in a provider")
 
 
+class Clumsy(alloy.Middleware):
+    """Raises once, at the next hook there is, when `raises` is set."""
+
+    def __init__(self) -> None:
+        self.raises = False
+
+    def _stumble(self, *_: object) -> None:
+        if self.raises:
+            self.raises = False
+            raise RuntimeError("a bug in middleware")
+
+    before_completion = after_tool_request = before_tool_call = _stumble
+    after_tool_execution = after_completion = on_error = _stumble
+
+
 class Scene:
     """See the module.
 
@@ -116,6 +131,7 @@ class Scene:
         self.point = point
         self.misdeed: Literal["", "exit", "hang"] = ""  # what `plain` and `coro` do after their effect
         self.told: dict[str, queue.SimpleQueue[alloy.Result]] = {}
+        self.middleware = Clumsy()
         self.ended = threading.Event()  # lets go of what hangs
         self._url = url
         self._gate = f"gate {folder}"
@@ -184,6 +200,7 @@ class Scene:
         return {
             "provider": Model(self._url, self._model_name),
             "tools": self._tools(),
+            "middleware": [self.middleware],
             "retry_backoff": 0.001,
             **self._options,
         }

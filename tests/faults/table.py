@@ -62,6 +62,11 @@ def _crash(scene: Scene) -> Callable[[], object]:
     return lambda: None
 
 
+def _stumble(scene: Scene) -> Callable[[], object]:
+    scene.middleware.raises = True
+    return lambda: None
+
+
 def _misdeed(what: Any) -> Callable[[Scene], Callable[[], object]]:
     def inject(scene: Scene) -> Callable[[], object]:
         scene.misdeed = what
@@ -93,6 +98,7 @@ def _full(scene: Scene) -> Callable[[], object]:
 NOT_WRITTEN = Ending("error", alloy.StoreError)
 FAULTS = (
     Fault("raise in actor", inject=_crash),
+    Fault("raise in middleware", inject=_stumble),
     Fault(
         "tool sys.exit",
         inject=_misdeed("exit"),

@@ -28,6 +28,7 @@ FAST = {
     ("raise in actor", "mid tool fan-out"),
     ("raise in actor", "mid stream"),
     ("raise in actor", "between turns"),
+    ("raise in middleware", "mid tool fan-out"),
     ("tool sys.exit", "mid tool fan-out"),
     ("provider reset", "mid stream"),
     ("provider crash", "first request"),
@@ -64,7 +65,7 @@ def test_a_fault(
     fault: Fault, point: Point, tmp_path: Path, server: LocalServer, scenes: list[Scene]
 ) -> None:
     if point in fault.impossible:
-        pytest.skip(fault.impossible[point])
+        pytest.skip(f"{fault.name}, {point}: {fault.impossible[point]}")
     scene = Scene(tmp_path, server.url, point, dict(fault.model.get(point, {})), **fault.options)
     scenes.append(scene)
     scene.begin()
@@ -90,6 +91,7 @@ def test_a_fault(
     live = scene.agent.messages()
     check_sendable(live)
     check_effects(scene.effects.read(), live)
+    assert not scene.middleware.raises, "no hook was called"
     scene.end()
     assert all(told.empty() for told in scene.told.values()), "somebody was told twice"
     check_disk(scene, told, live)

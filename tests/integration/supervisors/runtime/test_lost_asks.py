@@ -38,7 +38,9 @@ def hurry():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # ten thousands of thread switches, each of which waits its turn on a machine that has others
+@pytest.mark.timeout(
+    240
+)  # ten thousands of thread switches, each of which waits its turn on a machine that has others
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
 def test_every_ask_that_races_with_the_end_is_answered(launched, script, ending) -> None:
     futures, runners = [], []

@@ -364,7 +364,7 @@ def test_requests_of_an_earlier_process_are_adopted_once_and_their_results_remem
         return Request(name, user(name), None, (), None, when_busy)
 
     for one in (request("a"), request("b", "interrupt"), request("a")):
-        bench.book.adopt(one)
+        bench.book.adopt(one, "queued")
     bench.book.remember(user("stale"), result("stale"), 3601.0)
     bench.book.remember(user("done"), result("done"), 10.0)
     assert bench.book.take().id == "b"
@@ -375,9 +375,17 @@ def test_requests_of_an_earlier_process_are_adopted_once_and_their_results_remem
         bench.accept("done", "something else")
 
 
-def test_only_the_request_whose_run_is_gone_on_with_is_taken(bench: Bench) -> None:
-    bench.accept("a")
-    second = bench.accept("b")
-    assert bench.book.take_running("b") is second
-    assert bench.book.running() is second
-    assert bench.book.take_running("gone") is None
+def test_a_request_whose_run_began_in_an_earlier_process_is_running_from_the_start(bench: Bench) -> None:
+    """So that nobody takes it for one that waits, and says in the log that it never began."""
+    bench.book.adopt(Request("run", user("run"), None, (), None), "running")
+    bench.book.adopt(Request("steers", user("steers"), None, (), None, "steer"), "joined")
+    assert bench.book.running().id == "run"
+    assert bench.book.take() is None
+    assert bench.book.pending() == 0
+    assert bench.book.cancel("run", "no more", lambda request: result(request.id, "cancelled"))
+    why: list[str] = []
+    bench.book.began(bench.book.running(), lambda text, failure=None: why.append(text))
+    assert why == ["no more"]
+    assert [type(record) for record in bench.store.load("agent")] == []
+    bench.book.finish("run", result("run", "cancelled"))
+    assert bench.book.result("steers").status == "cancelled"

@@ -1,0 +1,96 @@
+"""The book's end of an agent's log: requests that come, and requests that are over without a run.
+
+It is also where a book finds out that another process has the log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alloy_actors.errors import FencedError
+from alloy_actors.journal import Journal
+from alloy_actors.logs import log, traced
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+    from alloy_actors.journal import OnAppended, Record, Store
+
+
+class RequestLog:
+    """Writes with the token of the newest incarnation, in the order of the calls.
+
+    Args:
+        agent_id: Whose log.
+        store: Where.
+        lock: The book's, reentrant: a store may answer inside `append`. Callers hold it.
+        fenced: Called when the store says that another process has the log; must not block.
+    """
+
+    __slots__ = ("_agent_id", "_fenced", "_journal", "_late", "_lock", "_store")
+
+    def __init__(
+        self, agent_id: str, store: Store, lock: threading.RLock, fenced: Callable[[FencedError], object]
+    ) -> None:
+        self._agent_id = agent_id
+        self._store = store
+        self._lock = lock
+        self._fenced = fenced
+        self._journal: Journal | None = None
+        self._late: tuple[Record, ...] = ()  # noted, and not taken by the store so far
+
+    def begin_incarnation(self) -> Journal:
+        """A journal for a new incarnation; the ones before it can write no more."""
+        self._late = ()  # the new one sees in the log itself what is missing there
+        self._journal = Journal(self._agent_id, self._store.take_token(self._agent_id), self._store)
+        return self._journal
+
+    def is_current(self, journal: Journal) -> bool:
+        """Whether no newer incarnation in this process has the log."""
+        return self._journal is journal
+
+    def append(self, record: Record, on_appended: OnAppended) -> None:
+        """Write a record that somebody waits for."""
+        if self._late:
+            self.note()
+        self._write((record,), on_appended)
+
+    def note(self, *records: Record) -> None:
+        """Write records that nobody waits for. What the store does not take is tried again with what comes next.
+
+        Without any it finds out whether the log is still ours.
+        """
+        journal = self._current()
+        records, self._late = (*self._late, *records), ()
+        self._write(records, lambda error: self._noted(journal, records, error))
+
+    def replace(self, records: Sequence[Record], on_replaced: OnAppended) -> None:
+        """Let the log begin anew with these records."""
+        self._late = ()
+        self._store.compact(self._agent_id, self._current().token, records, on_replaced)
+
+    def retire(self) -> None:
+        """The agent is gone for good; see `Store.retire`."""
+        if self._journal is not None:
+            self._store.retire(self._agent_id, self._journal.token)
+
+    def check(self, error: Exception | None) -> None:
+        """What the store said to a write: if it was that the log is another process's, pass that on."""
+        if isinstance(error, FencedError):
+            self._fenced(error)
+
+    def _current(self) -> Journal:
+        return self._journal or self.begin_incarnation()
+
+    def _write(self, records: Sequence[Record], on_written: OnAppended) -> None:
+        self._store.append(self._agent_id, self._current().token, records, on_written)
+
+    def _noted(self, journal: Journal, records: tuple[Record, ...], error: Exception | None) -> None:
+        if error is None:
+            return
+        log.error("append_failed", agent=self._agent_id, **traced(error))
+        with self._lock:
+            if self._journal is journal:
+                self._late = (*records, *self._late)
+        self.check(error)

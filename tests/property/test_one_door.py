@@ -1,0 +1,179 @@
+"""One door: whatever ends a run, and wherever, the history can be sent again, and every caller is told once.
+
+A whole agent (actor, book, run, tools, journal) is played step by step on one thread, with a clock that stands still, so
+that what Hypothesis finds is found again and can be made smaller.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.world.world import World
+
+REPLIES = [
+    "text",
+    "text",
+    "call coro",
+    "call coro plain again",
+    "call plain alone coro",
+    "call again unknown",
+    "cut call",
+    "cut",
+    "refusal",
+    "empty",
+    "overloaded",
+    "denied",
+    "bug",
+]
+
+
+def step(name: str, *values: st.SearchStrategy[Any] | object, **options: object) -> st.SearchStrategy[Any]:
+    drawn = [value if isinstance(value, st.SearchStrategy) else st.just(value) for value in values]
+    return st.tuples(st.just(name), st.tuples(*drawn), st.just(options))
+
+
+WEIGHTS = {
+    step("send", st.sampled_from(["queue", "steer", "interrupt", "reject", "chat"])): 8,
+    step("reply", st.sampled_from(REPLIES)): 12,
+    step("end_tool", st.integers(0, 2), st.sampled_from(["ok", "raise", "exit", "cancelled"])): 8,
+    step("stream"): 2,
+    step("cancel", st.integers(0, 3)): 2,
+    step("ask", st.sampled_from(["messages", "reset", "reset when idle", "set_model"])): 2,
+    step("progress", st.sampled_from(["handle", "write", "answer", "turn"]), st.integers(1, 3)): 6,
+    step("advance", st.sampled_from([1.0, 25.0, 70.0])): 2,
+    step("crash"): 2,
+    step("drill"): 2,
+    step("crash", park=True): 1,
+    step("restart"): 4,
+    step("fill", full=True): 3,
+    step("fill", full=False): 3,
+    step("kill"): 2,
+    step("take_over"): 1,
+    step("drain"): 1,
+    step("stop", agent_only=False): 1,
+    step("stop", agent_only=True): 1,
+}
+STEPS = st.sampled_from([each for each, weight in WEIGHTS.items() for _ in range(weight)]).flatmap(
+    lambda each: each
+)
+
+
+SCENARIOS = st.lists(st.tuples(STEPS, st.booleans()), max_size=40)
+Scenario = list[tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]]
+
+
+def play(scenario: Scenario, *, listens: bool) -> None:
+    with World(listens=listens) as world:
+        for (name, values, options), settle in scenario:
+            getattr(world, name)(*values, **options)
+            if settle:
+                world.settle()
+            world.check()
+        world.finish()
+
+
+@settings(max_examples=300, deadline=None)
+@given(SCENARIOS, st.booleans())
+def test_whatever_happens_histories_can_be_sent_and_every_caller_is_told_once(
+    scenario: Scenario, listens: bool
+) -> None:
+    play(scenario, listens=listens)
+
+
+def no(name: str, *values: Any, **options: Any) -> tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]:
+    """A step after which nothing settles."""
+    return (name, values, options), False
+
+
+def settled(
+    name: str, *values: Any, **options: Any
+) -> tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]:
+    """A step, and what follows from it."""
+    return (name, values, options), True
+
+
+FOUND = {
+    "a loser that has nothing to write finds out with the next request": [no("take_over")],
+    "a loser whose actor is restarted finds out by itself": [
+        settled("send", "queue"),
+        no("crash"),
+        no("take_over"),
+    ],
+    "a run that could not be ended in the log is not gone on with after an orderly stop": [
+        settled("send", "queue"),
+        no("fill", full=True),
+        settled("cancel", 0),
+    ],
+    "a request that could not be withdrawn neither": [
+        no("send", "queue"),
+        settled("send", "queue"),
+        no("fill", full=True),
+        settled("cancel", 1),
+    ],
+    "a run of an earlier process is not withdrawn as if it had not begun": [
+        settled("send", "queue"),
+        no("kill"),
+        no("crash", park=True),
+    ],
+    "a request that waits is withdrawn once, also before its agent is up": [
+        no("crash"),
+        settled("send", "queue"),
+        no("kill"),
+        no("crash", park=True),
+    ],
+    "a run is ended in the log when its agent is stopped before it was up": [
+        settled("send", "queue"),
+        no("kill"),
+        no("stop", agent_only=True),
+    ],
+    "a request that is being recorded when its agent is stopped is over too": [
+        no("send", "queue"),
+        no("progress", "turn", 2),
+        no("stop", agent_only=True),
+    ],
+    "an interrupted run that must not go on is ended in the log as soon as it takes it": [
+        no("send", "queue"),
+        settled("send", "queue"),
+        settled("kill"),
+        no("fill", full=True),
+        settled("kill"),
+    ],
+    "a run is ended once, though the store would not take its end and the actor crashed": [
+        settled("send", "queue"),
+        no("fill", full=True),
+        settled("kill"),
+        no("crash"),
+        no("fill", full=False),
+        no("stop", agent_only=True),
+    ],
+    "a request that was taken, and whose run had not begun when the actor crashed, is begun": [
+        no("send", "queue"),
+        no("progress", "handle"),
+        no("progress", "turn", 2),
+        no("progress", "write"),
+        no("progress", "answer"),
+        no("progress", "turn", 2),
+        no("progress", "handle"),
+        no("crash"),
+        no("restart"),
+        no("progress", "handle"),
+    ],
+}
+"""What was found by the test above, made small."""
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_once_stays_found(name: str) -> None:
+    play(FOUND[name], listens=True)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1200)
+@settings(max_examples=20_000, deadline=None)
+@given(SCENARIOS, st.booleans())
+def test_the_same_for_as_long_as_it_takes_to_find_what_is_rare(scenario: Scenario, listens: bool) -> None:
+    play(scenario, listens=listens)
