@@ -64,7 +64,7 @@ bench: runtime ## what it costs, beside hand-written loops that do the same work
 
 corpus: dev ## recorded provider traffic against the official SDKs' reading of it: make corpus WIRE_CORPUS=folder
 	@test -n "$$WIRE_CORPUS" || { echo "make corpus WIRE_CORPUS=folder: it holds exchanges.jsonl.gz and stream-fixtures.jsonl.gz"; exit 1; }
-	@$(VENV_PYTHON) -m pytest -q tests/contract/test_wire_corpus.py
+	@$(VENV_PYTHON) -m pytest -q tests/contract -k corpus
 
 pykka-suite: dev ## pykka's own tests, from its source distribution, against our actors
 	@$(VENV_PYTHON) tests/pykka_suite.py

@@ -13,9 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from supervisors.logs import log
-
 from supervisors.errors import InvalidOption
+from supervisors.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
