@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, InstanceOf, ValidationError
 from pydantic.dataclasses import dataclass
 
-from alloy_actors.content import NO_USAGE, Message, Usage
+from alloy_actors.content import NO_USAGE, Message, ToolCall, ToolResult, Usage, user
 from alloy_actors.errors import ConfigError
 from alloy_actors.middleware import Middleware, check_middleware
 from alloy_actors.session import Session
@@ -158,19 +158,29 @@ def check_provider(provider: object, where: str) -> None:
         raise ConfigError(msg)
 
 
-def check_text(text: object, where: str) -> str:
-    """The text of a user message.
+def user_message(said: object, where: str) -> Message:
+    """What the user says as a message: text, or a user message of blocks.
 
     Raises:
-        ConfigError: It is no string, or empty.
+        ConfigError: It is neither, is empty, or holds what a user cannot say.
     """
-    if not isinstance(text, str):
-        msg = f"{where}: message must be a string, got {type(text).__name__}"
+    if isinstance(said, Message):
+        if said.role != "user" or any(isinstance(block, ToolCall | ToolResult) for block in said.blocks):
+            msg = f"{where}: message must be the user's: alloy.Message('user', [...]) with text, images or files"
+            raise ConfigError(msg)
+        if not said.blocks:
+            msg = f"{where}: message must not be empty"
+            raise ConfigError(msg)
+        return said
+    if not isinstance(said, str):
+        msg = (
+            f"{where}: message must be a string or an alloy.Message('user', [...]), got {type(said).__name__}"
+        )
         raise ConfigError(msg)
-    if not text:
+    if not said:
         msg = f"{where}: message must not be empty"
         raise ConfigError(msg)
-    return text
+    return user(said)
 
 
 def check_name(where: str, option: str, name: object) -> None:

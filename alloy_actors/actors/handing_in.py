@@ -14,8 +14,7 @@ from alloy_actors.actors.blocking import blocking_region
 from alloy_actors.actors.callbacks import deliver_to
 from alloy_actors.actors.guard import chain
 from alloy_actors.actors.request import Request
-from alloy_actors.config import check_name, check_text
-from alloy_actors.content import user
+from alloy_actors.config import check_name, user_message
 from alloy_actors.errors import ConfigError, TimeoutError  # noqa: A004  (ours)
 from alloy_actors.journal import WhenBusy
 from supervisors.runtime import PooledFuture
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alloy_actors.actors.entry import AgentEntry
+    from alloy_actors.content import Message
     from alloy_actors.reporting import OnEvents
     from alloy_actors.result import Result
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def accept(
     entry: AgentEntry,
     call: str,
-    text: str,
+    said: str | Message,
     request_id: str | None = None,
     on_events: OnEvents | None = None,
     *,
@@ -43,13 +43,13 @@ def accept(
     Args:
         entry: Whose.
         call: The public name of what is being done, for errors.
-        text: What the user says.
+        said: What the user says.
         request_id: Made up when None.
         on_events: Hears the run.
         waits: Whether the caller waits for the result: then its run is part of the chain.
         when_busy: See `AgentRef.send_message`.
     """
-    request = _submit(entry, call, text, request_id, on_events, waits=waits, when_busy=when_busy)
+    request = _submit(entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy)
     entry.book.recorded(request)
     return request
 
@@ -57,7 +57,7 @@ def accept(
 async def aaccept(
     entry: AgentEntry,
     call: str,
-    text: str,
+    said: str | Message,
     request_id: str | None = None,
     on_events: OnEvents | None = None,
     *,
@@ -65,7 +65,7 @@ async def aaccept(
     when_busy: WhenBusy = "queue",
 ) -> Request:
     """`accept` for coroutines."""
-    request = _submit(entry, call, text, request_id, on_events, waits=waits, when_busy=when_busy)
+    request = _submit(entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy)
     await entry.book.arecorded(request)
     return request
 
@@ -117,7 +117,7 @@ def waited_too_long(request: Request, timeout: float | None) -> TimeoutError:
 def _submit(
     entry: AgentEntry,
     call: str,
-    text: str,
+    said: str | Message,
     request_id: str | None,
     on_events: OnEvents | None,
     *,
@@ -132,7 +132,7 @@ def _submit(
         raise ConfigError(message)
     request = Request(
         request_id or os.urandom(16).hex(),
-        user(check_text(text, call)),
+        user_message(said, call),
         contextvars.copy_context(),
         chain() if waits else (),
         on_events,

@@ -16,8 +16,7 @@ from alloy_actors.actors.default import default_system, when_loop_has_ended
 from alloy_actors.actors.guard import check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.config import RunConfig, check_callback, check_text, make_config
-from alloy_actors.content import user
+from alloy_actors.config import RunConfig, check_callback, make_config, user_message
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import CancelledError, ConfigError, CrashError
 from alloy_actors.journal import Journal, Seeded
@@ -34,15 +33,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from alloy_actors.actors.loop_thread import Task
+    from alloy_actors.content import Message
     from alloy_actors.events import Event
     from alloy_actors.reporting import OnEvents
 
 
-def run(message: str | None, **options: Any) -> Result:
+def run(message: str | Message | None, **options: Any) -> Result:
     """Run one message to its end and return the Result. Ctrl-C cancels it.
 
     Args:
-        message: What the user says; None goes on from `messages=` alone.
+        message: What the user says: text, or a `Message` of the user's with images or files. None goes on from `messages=`
+            alone.
         options: See `RunConfig`; `provider` is required.
 
     Raises:
@@ -61,7 +62,7 @@ def run(message: str | None, **options: Any) -> Result:
         raise
 
 
-async def arun(message: str | None, **options: Any) -> Result:
+async def arun(message: str | Message | None, **options: Any) -> Result:
     """`run` for coroutines; cancelling the await cancels the run."""
     future: PooledFuture[Result] = PooledFuture()
     once = _OneShot("arun", message, options, None)
@@ -74,7 +75,7 @@ async def arun(message: str | None, **options: Any) -> Result:
 
 
 def stream(
-    message: str | None,
+    message: str | Message | None,
     on_chunk: Callable[[str], object],
     *,
     on_event: Callable[[Event], object] | None = None,
@@ -99,7 +100,7 @@ def stream(
         raise
 
 
-async def astream(message: str | None, **options: Any) -> AsyncIterator[Event]:
+async def astream(message: str | Message | None, **options: Any) -> AsyncIterator[Event]:
     """The events of one run, `RunFinished` last; leaving the loop cancels the run."""
     buffer = EventBuffer()
     once = _OneShot("astream", message, options, buffer.push)
@@ -116,15 +117,14 @@ class _OneShot:
     """A run and its task."""
 
     def __init__(
-        self, call: str, message: str | None, options: Mapping[str, Any], on_events: OnEvents | None
+        self, call: str, message: str | Message | None, options: Mapping[str, Any], on_events: OnEvents | None
     ) -> None:
         given = dict(options)
         if "provider" in given:
             given["provider"] = as_provider(given["provider"])
         config = make_config(RunConfig, given, where=call)
-        if message is not None:
-            check_text(message, call)
-        elif not config.messages:
+        said = user_message(message, call) if message is not None else None
+        if said is None and not config.messages:
             text = f"{call}: give a message, or messages= to go on from"
             raise ConfigError(text)
         request_id = uuid.uuid4().hex
@@ -140,7 +140,7 @@ class _OneShot:
         spec = RunSpec(
             request_id=request_id,
             agent=call,
-            message=user(message) if message is not None else None,
+            message=said,
             config=config,
             provider=config.provider,
             on_events=on_events,

@@ -20,7 +20,7 @@ from alloy_actors.actors.handing_in import aaccept, accept, await_result, call_b
 from alloy_actors.actors.pubsub import BUFFERED
 from alloy_actors.actors.request import Control
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.config import check_callback, check_provider, check_seconds, check_text
+from alloy_actors.config import check_callback, check_provider, check_seconds, user_message
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import (
     AgentDownError,
@@ -76,11 +76,13 @@ class AgentRef:
 
     # -- requests ----------------------------------------------------------------------------------------------
 
-    def chat(self, text: str, *, timeout: float | None = None, request_id: str | None = None) -> Result:
+    def chat(
+        self, text: str | Message, *, timeout: float | None = None, request_id: str | None = None
+    ) -> Result:
         """Send a message and wait for the run it triggers; behind others, it waits its turn.
 
         Args:
-            text: What the user says.
+            text: What the user says; a `Message` of the user's where there are images or files in it.
             timeout: Seconds to wait; running out raises and does not cancel the request.
             request_id: Made up when None; the same id within `result_ttl` is the same request.
 
@@ -97,7 +99,7 @@ class AgentRef:
             return _raise_if_down(wait(self._entry, request, timeout))
 
     async def achat(
-        self, text: str, *, timeout: float | None = None, request_id: str | None = None
+        self, text: str | Message, *, timeout: float | None = None, request_id: str | None = None
     ) -> Result:
         """`chat` for coroutines. Cancelling the await does not cancel the request."""
         check_seconds("achat", timeout)
@@ -107,7 +109,7 @@ class AgentRef:
 
     def stream_chat(
         self,
-        text: str,
+        text: str | Message,
         on_chunk: Callable[[str], object] | None = None,
         *,
         on_event: Callable[[Event], object] | None = None,
@@ -125,7 +127,9 @@ class AgentRef:
         with waiting_for("stream_chat", self._entry):
             return self._stream(text, Listener(on_chunk, on_event), timeout, request_id)
 
-    def _stream(self, text: str, listener: Listener, timeout: float | None, request_id: str | None) -> Result:
+    def _stream(
+        self, text: str | Message, listener: Listener, timeout: float | None, request_id: str | None
+    ) -> Result:
         arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
         deadline = Deadline.after(timeout)
         request = accept(self._entry, "stream_chat", text, request_id, arrived.put)
@@ -145,7 +149,9 @@ class AgentRef:
             if listener.diverged is not None:
                 self._entry.book.fail(request.id, listener.diverged)
 
-    async def astream_chat(self, text: str, *, request_id: str | None = None) -> AsyncIterator[Event]:
+    async def astream_chat(
+        self, text: str | Message, *, request_id: str | None = None
+    ) -> AsyncIterator[Event]:
         """The events of a request as they happen, `RunFinished` last. Leaving the loop does not cancel the request.
 
         A consumer more than 1,000 events behind gets deltas merged; nothing else is dropped.
@@ -159,7 +165,7 @@ class AgentRef:
 
     def send_message(
         self,
-        text: str,
+        text: str | Message,
         on_result: Callable[[Result], object] | None = None,
         *,
         request_id: str | None = None,
@@ -190,7 +196,7 @@ class AgentRef:
 
     async def asend_message(
         self,
-        text: str,
+        text: str | Message,
         on_result: Callable[[Result], object] | None = None,
         *,
         request_id: str | None = None,
@@ -204,7 +210,7 @@ class AgentRef:
         call_back(self._entry, request, on_result)
         return request.id
 
-    def steer(self, text: str) -> bool:
+    def steer(self, text: str | Message) -> bool:
         """Say something to the run that is on: it joins at the next turn, beside the results of the tools that ran.
 
         The run's limits stay as they are. A run that ends before it asks the model again leaves the message to be the
@@ -217,18 +223,18 @@ class AgentRef:
             QueueFullError: max_pending requests wait already.
             AgentDownError: The agent is stopped or parked.
         """
-        check_text(text, "steer")
+        said = user_message(text, "steer")
         if self._entry.book.running() is None:
             return False
-        accept(self._entry, "steer", text, None, None, waits=False, when_busy="steer")
+        accept(self._entry, "steer", said, None, None, waits=False, when_busy="steer")
         return True
 
-    async def asteer(self, text: str) -> bool:
+    async def asteer(self, text: str | Message) -> bool:
         """`steer` for coroutines."""
-        check_text(text, "asteer")
+        said = user_message(text, "asteer")
         if self._entry.book.running() is None:
             return False
-        await aaccept(self._entry, "asteer", text, None, None, waits=False, when_busy="steer")
+        await aaccept(self._entry, "asteer", said, None, None, waits=False, when_busy="steer")
         return True
 
     async def drained(self) -> None:

@@ -352,3 +352,40 @@ def test_leaving_a_stream_does_not_cancel_the_request(system: alloy.AgentSystem)
 
     assert asyncio.run(first_delta()) == "one "
     assert agent.chat("go", request_id="left").text == "one two three"
+
+
+PICTURE = alloy.ImageBlock("image/png", "aGk=")
+
+
+def test_the_user_may_show_something_beside_the_words(system: alloy.AgentSystem) -> None:
+    shown = alloy.Message("user", [alloy.TextBlock("What is this?"), PICTURE])
+    provider = ScriptedProvider(["a cat", "a cat indeed"])
+    agent = system.spawn("a", provider=provider)
+    assert agent.chat(shown, request_id="1").text == "a cat"
+    assert provider.requests[0].messages[-1] == shown
+    assert agent.chat(shown, request_id="1").text == "a cat"  # the same request
+    with pytest.raises(alloy.ConfigError, match="ids name one request"):
+        agent.chat("What is this?", request_id="1")
+    assert alloy.run(shown, provider=ScriptedProvider(["a cat"])).messages[0] == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("", "must not be empty"),
+        (alloy.Message("user", []), "must not be empty"),
+        (alloy.Message("assistant", "hi"), "must be the user's"),
+        (alloy.Message("user", [alloy.ToolResult("1", "x")]), "must be the user's"),
+        (b"hi", "must be a string or an alloy.Message.*got bytes"),
+        ([PICTURE], "must be a string or an alloy.Message.*got list"),
+    ],
+)
+def test_what_a_user_cannot_say_is_refused_everywhere(
+    system: alloy.AgentSystem, said: object, complaint: str
+) -> None:
+    agent = system.spawn("a", provider=ScriptedProvider(["x"]))
+    for call in (agent.chat, agent.stream_chat, agent.send_message, agent.steer):
+        with pytest.raises(alloy.ConfigError, match=complaint):
+            call(said)
+    with pytest.raises(alloy.ConfigError, match=complaint):
+        alloy.run(said, provider=ScriptedProvider(["x"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alloy_actors.config import AgentConfig, RunConfig, SystemConfig, check_text, make_config
+from alloy_actors.config import AgentConfig, RunConfig, SystemConfig, make_config, user_message
 from alloy_actors.content import assistant
 from alloy_actors.errors import ConfigError
 from alloy_actors.provider import ModelReply, ModelRequest
@@ -86,9 +86,9 @@ def test_duplicate_tool_names_are_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", None, 3, b"bytes"])
-def test_a_message_must_be_text(text: object) -> None:
+def test_a_message_must_be_text_or_a_message(text: object) -> None:
     with pytest.raises(ConfigError, match="chat: message must"):
-        check_text(text, "chat")
+        user_message(text, "chat")
 
 
 def test_the_value_of_a_wrong_string_is_not_shown() -> None:
