@@ -76,12 +76,15 @@ from alloy_actors.events import (
 from alloy_actors.middleware import Block, Edit, Halt, Middleware, RunView
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
 from alloy_actors.providers.anthropic import Anthropic
+from alloy_actors.providers.openai import OpenAI
 from alloy_actors.providers.openai_compat import OpenAICompat
+from alloy_actors.providers.xai import XAI
 from alloy_actors.result import Result, ToolCallRecord
 from alloy_actors.session import Session
 from alloy_actors.tooldef import Tool, ToolContext, tool
 
 __all__ = [
+    "XAI",
     "Agent",
     "AgentDownError",
     "AgentRef",
@@ -113,6 +116,7 @@ __all__ = [
     "Middleware",
     "ModelReply",
     "ModelRequest",
+    "OpenAI",
     "OpenAICompat",
     "OverloadedError",
     "Provider",

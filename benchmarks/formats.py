@@ -40,6 +40,14 @@ def _chat() -> list[object]:
     return [*pieces, {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, "[DONE]"]
 
 
+def _responses() -> list[object]:
+    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    piece = {"type": "response.output_text.delta", **where, "delta": PIECE, "logprobs": []}
+    message = {"type": "message", "content": [{"type": "output_text", "text": PIECE * DELTAS}]}
+    end = {"type": "response.completed", "response": {"id": "resp_1", "output": [message]}}
+    return [*[piece] * DELTAS, end]
+
+
 def _anthropic() -> list[object]:
     piece = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": PIECE}}
     return [
@@ -54,6 +62,7 @@ def _anthropic() -> list[object]:
 
 FORMATS: dict[str, tuple[Callable[[str], alloy.Provider], Callable[[], list[object]]]] = {
     "chat": (lambda url: alloy.OpenAICompat("m", api_url=url), _chat),
+    "responses": (lambda url: alloy.OpenAI("m", "sk-none", url), _responses),
     "anthropic": (lambda url: alloy.Anthropic("m", "sk-ant-none", url), _anthropic),
 }
 """name -> (a provider for this server, the events of the answer)."""

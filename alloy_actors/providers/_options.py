@@ -68,8 +68,8 @@ def flag(name: str, value: object) -> bool:
     return value
 
 
-def base_url(name: str, value: object) -> str:
-    """An http(s) URL without a trailing slash."""
+def base_url(name: str, value: object, *, query: str = "") -> str:
+    """An http(s) URL without a trailing slash; `query` says where one belongs."""
     if value is None:
         raise ConfigError(f"{name} is required: the server's address, for example 'http://localhost:11434'")
     url = text(name, value).strip()
@@ -85,7 +85,7 @@ def base_url(name: str, value: object) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
         raise ConfigError(f"{name} must begin with http:// or https:// and name a host, not {url!r}")
     if parts.query or parts.fragment:
-        raise ConfigError(f"{name} must end before '?' and '#': put a query into chat_path")
+        raise ConfigError(f"{name} must end before '?' and '#'{query}")
     return url.rstrip("/")
 
 

@@ -12,7 +12,11 @@ from alloy_actors.providers._dialects import PRESETS
 if TYPE_CHECKING:
     from alloy_actors.provider import Provider
 
-CLASSES: dict[str, tuple[str, str]] = {"anthropic": ("anthropic", "Anthropic")}
+CLASSES: dict[str, tuple[str, str]] = {
+    "anthropic": ("anthropic", "Anthropic"),
+    "openai": ("openai", "OpenAI"),
+    "xai": ("xai", "XAI"),
+}
 """What stands before the colon, beside the presets of `OpenAICompat`: module and class."""
 
 KEYS: dict[str, tuple[str, ...]] = {

@@ -70,7 +70,8 @@ class OpenAICompat(HTTPProvider):
         if known.variable is not None:
             api_key = key_or_env(api_key, f"the preset {preset!r}", known.variable)
         chat_path = known.chat_path if chat_path is None else chat_path
-        url = check.base_url("api_url", known.api_url if api_url is None else api_url)
+        home = known.api_url if api_url is None else api_url
+        url = check.base_url("api_url", home, query=": put a query into chat_path")
         if not check.text("chat_path", chat_path).startswith("/"):
             raise ConfigError(f"chat_path must begin with '/', not {chat_path!r}")
         address = url.removesuffix("/v1") if chat_path.startswith("/v1/") else url

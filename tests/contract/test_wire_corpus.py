@@ -80,8 +80,8 @@ def differences(api: Api, reply: ModelReply, sdk: dict) -> list[str]:
         found.append(f"stop {reply.stop_reason} != {sdk['stop']}")
     if sdk["usage"] and sdk["usage"][0] is not None and api.usage(reply.usage) != sdk["usage"]:
         found.append(f"usage {api.usage(reply.usage)} != {sdk['usage']}")
-    if sdk["reasoning"] and len(reply.message.thinking or "") != sdk["reasoning"]:
-        found.append(f"reasoning {len(reply.message.thinking or '')} != {sdk['reasoning']}")
+    if sdk["reasoning"] and api.thinking(reply.message) != sdk["reasoning"]:
+        found.append(f"reasoning {api.thinking(reply.message)} != {sdk['reasoning']}")
     return found
 
 

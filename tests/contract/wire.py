@@ -42,6 +42,7 @@ class Api:
         make: A provider of model "m" with this `http_client=`, and further options of its own.
         stops: The official SDK's word for the stop reason, and what may become of it here.
         usage: Ours as the official SDK counts it: [input, output].
+        thinking: Characters of reasoning as the official SDK counts them.
         made_up: Ids that the provider invents at random where the server gives none.
         known: Recorded exchanges that are read otherwise than the SDK reads them, by id, with the reason.
         fixtures: How many of the stream fixtures are replies; the others are refused with a typed error.
@@ -54,6 +55,7 @@ class Api:
     stops: Mapping[str, set[str]]
     fixtures: int
     usage: Callable[[Usage], list[int]] = total
+    thinking: Callable[[Message], int] = lambda message: len(message.thinking or "")
     made_up: re.Pattern[str] = re.compile(r"(?!)")
     known: Mapping[str, str] = field(default_factory=dict)
     own: Callable[[str], dict[str, ModelRequest]] = lambda _: {}

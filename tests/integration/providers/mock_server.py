@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy_actors import Anthropic, OpenAICompat
+from alloy_actors import Anthropic, OpenAI, OpenAICompat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from alloy_actors.providers._base import HTTPProvider
 
 MODELS: dict[str, Callable[..., HTTPProvider]] = {
+    "responses": lambda url, **options: OpenAI("gpt-4o", "sk-anything", url, **options),
     "chat": lambda url, **options: OpenAICompat("gpt-4o", "sk-anything", url, **options),
     "anthropic": lambda url, **options: Anthropic(
         "claude-sonnet-4-6", "sk-ant-any", f"{url}/anthropic", **options
