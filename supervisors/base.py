@@ -238,7 +238,10 @@ class BaseSupervisor(PooledActor, Generic[C]):
         try:
             result = outcome.get()
         except BaseException:  # Ctrl-C while it starts: nobody would have the ref
-            request_stop(launched.ref, Shutdown("its start was interrupted"))
+            interrupted: BaseSupervisorRef[Any] = launched.ref  # type: ignore[assignment] # a supervisor's own
+            request_stop(interrupted, Shutdown("its start was interrupted"))
+            roots.add(interrupted)  # if the process ends with that, it ends after its children
+            interrupted.when_closed(lambda _reason: roots.discard(interrupted))
             raise
         match result:
             case StartFailure(reason):

@@ -18,7 +18,7 @@ _on_interrupt: list[Callable[[], object]] = []
 
 
 def add(ref: BaseSupervisorRef[Any]) -> None:
-    """Note a root that is up."""
+    """Note a root that is up, or whose start was given up and that now stops."""
     with _lock:
         if ref.is_alive():
             _roots[ref.actor_urn] = ref
