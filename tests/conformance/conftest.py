@@ -21,6 +21,7 @@ from supervisors import (
     start_actor,
 )
 from supervisors.testing import FakeClock, assert_no_leaks
+from tests.conformance.process_support import Process
 
 numbers = itertools.count()
 PATIENCE = 10.0  # seconds a test waits for something that should take milliseconds
@@ -262,3 +263,18 @@ def counts(ref):
 @pytest.fixture(name="counts")
 def counts_fixture():
     return counts
+
+
+@pytest.fixture
+def process():
+    made = []
+
+    def begin(code):
+        made.append(Process(code))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()
