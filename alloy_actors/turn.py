@@ -335,6 +335,7 @@ class Run:
             return await self._hearing.of_failure(error, self._deadline)
         except asyncio.CancelledError:
             if self.abandoned:
+                await self._suspend()
                 raise
             _forgive_cancellation()
         return "error", error

@@ -1,7 +1,8 @@
 """A busy system of agents, made to be killed: `python -m tests.faults.busy FOLDER URL AGENTS SEED`.
 
-It hands requests in as fast as they are answered and notes each one that was accepted. With seed 0 it hands in nothing:
-it finishes what there is, and ends. Standard output says STARTING, then READY, then (seed 0) DONE.
+It takes the store over from whoever has it, hands requests in as fast as they are answered, and notes each one that was
+accepted. With seed 0 it hands in nothing: it finishes what there is, and ends. Standard output says STARTING, then
+READY, then (seed 0) DONE.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ class Busy:
             provider = alloy.OpenAICompat(model=model, api_url=url)
             return {"provider": provider, "tools": tools, "retry_backoff": 0.01}
 
-        self.system = alloy.AgentSystem(store=f"sqlite:///{folder / 'agents.db'}", factory=factory)
+        self.system = alloy.AgentSystem(
+            store=f"sqlite:///{folder / 'agents.db'}", takeover=True, factory=factory
+        )
         self.agents = [self.system.agent(str(number)) for number in range(agents)]
         self._events = [agent.subscribe("events", maxsize=1_000_000) for agent in self.agents[::3]]
 

@@ -1,6 +1,6 @@
 """Kill a busy system at random, again and again, and look at what is left: `python -m tests.faults.kills`.
 
-After every kill the store is read as another process would read it: each message that was acknowledged is there, nothing
+Now and then it is frozen instead, and thaws when the next one has taken its store over. After every kill the store is read as another process would read it: each message that was acknowledged is there, nothing
 has happened twice, and every history can be sent. At the end everything that was accepted has its end.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,12 +30,16 @@ from tests.faults.effects import Effect, Effects, check_effects
 AT_START = 0.2
 """The share of kills that hit a system that is just coming up."""
 
+FREEZE = 0.1
+"""The share of rounds in which the system is frozen, taken over, and killed with the one that took it over."""
+
 
 @dataclass
 class Tally:
     """What there was to see, for the closing line."""
 
     kills: int = 0
+    takeovers: int = 0
     accepted: int = 0
     lost: int = 0
     effects: int = 0
@@ -46,7 +51,7 @@ class Tally:
     def __str__(self) -> str:
         ends = ", ".join(f"{count} {status}" for status, count in self.endings.most_common())
         return (
-            f"{self.kills} kills: {self.accepted} messages accepted, {self.lost} lost; {self.effects} effects, "
+            f"{self.kills} kills, {self.takeovers} takeovers from a frozen process: {self.accepted} messages accepted, {self.lost} lost; {self.effects} effects, "
             f"{self.repeated} repeated; runs: {ends}; {self.resumed} resumed; {self.unknown} calls of unknown outcome"
         )
 
@@ -66,17 +71,37 @@ def run(url: str, folder: Path, *, agents: int, kills: int, seed: int, most: flo
         AssertionError: Something was lost, repeated or broken.
     """
     chance = random.Random(seed)
-    for number in range(1, kills + 1):
-        with _start(folder, url, agents, seed * 1000 + number) as child:
-            early = chance.random() < AT_START
+    takeovers = 0
+    frozen: subprocess.Popen[str] | None = None
+    child: subprocess.Popen[str] | None = None
+    try:
+        for number in range(1, kills + 1):
+            child = _start(folder, url, agents, seed * 1000 + number)
+            if frozen is not None:
+                _wait_for(child, "STARTING")
+                time.sleep(chance.uniform(0, most / 2))
+                frozen.send_signal(signal.SIGCONT)  # it may have held the database locked until now
+            early = frozen is None and chance.random() < AT_START
             _wait_for(child, "STARTING" if early else "READY")
             time.sleep(chance.uniform(0, most / 2 if early else most))  # what is being tried is any moment
-            child.kill()
-        tally = look(folder, idle=False)
+            if frozen is not None:
+                _end(frozen)
+                frozen = None
+            if number < kills and chance.random() < FREEZE:
+                child.send_signal(signal.SIGSTOP)
+                frozen = child
+                takeovers += 1
+                continue
+            _end(child)
+            look(folder, idle=False)
+    finally:
+        for left in (child, frozen):
+            if left is not None and left.returncode is None:
+                _end(left)
     with _start(folder, url, agents, 0) as child:
         _wait_for(child, "DONE")
     tally = look(folder, idle=True)
-    tally.kills = kills
+    tally.kills, tally.takeovers = kills, takeovers
     return tally
 
 
@@ -140,6 +165,11 @@ def _start(folder: Path, url: str, agents: int, seed: int) -> subprocess.Popen[s
     command = [sys.executable, "-m", "tests.faults.busy", str(folder), url, str(agents), str(seed)]
     with (folder / "log").open("a") as log:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    child.communicate()
 
 
 def _wait_for(child: subprocess.Popen[str], word: str) -> None:

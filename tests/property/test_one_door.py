@@ -41,6 +41,8 @@ WEIGHTS = {
     step("reply", st.sampled_from(REPLIES)): 12,
     step("end_tool", st.integers(0, 2), st.sampled_from(["ok", "raise", "exit", "cancelled"])): 8,
     step("stream"): 2,
+    step("hook", st.sampled_from(["raise", "halt", "block", "edit", "wait"])): 3,
+    step("end_hook"): 2,
     step("cancel", st.integers(0, 3)): 2,
     step("ask", st.sampled_from(["messages", "reset", "reset when idle", "set_model"])): 2,
     step("progress", st.sampled_from(["handle", "write", "answer", "turn"]), st.integers(1, 3)): 6,
@@ -66,8 +68,8 @@ SCENARIOS = st.lists(st.tuples(STEPS, st.booleans()), max_size=40)
 Scenario = list[tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]]
 
 
-def play(scenario: Scenario, *, listens: bool) -> None:
-    with World(listens=listens) as world:
+def play(scenario: Scenario, *, listens: bool, hooks: bool) -> None:
+    with World(listens=listens, hooks=hooks) as world:
         for (name, values, options), settle in scenario:
             getattr(world, name)(*values, **options)
             if settle:
@@ -77,11 +79,11 @@ def play(scenario: Scenario, *, listens: bool) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(SCENARIOS, st.booleans())
+@given(SCENARIOS, st.booleans(), st.booleans())
 def test_whatever_happens_histories_can_be_sent_and_every_caller_is_told_once(
-    scenario: Scenario, listens: bool
+    scenario: Scenario, listens: bool, hooks: bool
 ) -> None:
-    play(scenario, listens=listens)
+    play(scenario, listens=listens, hooks=hooks)
 
 
 def no(name: str, *values: Any, **options: Any) -> tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]:
@@ -168,12 +170,14 @@ FOUND = {
 
 @pytest.mark.parametrize("name", FOUND)
 def test_what_was_found_once_stays_found(name: str) -> None:
-    play(FOUND[name], listens=True)
+    play(FOUND[name], listens=True, hooks=True)
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
 @settings(max_examples=20_000, deadline=None)
-@given(SCENARIOS, st.booleans())
-def test_the_same_for_as_long_as_it_takes_to_find_what_is_rare(scenario: Scenario, listens: bool) -> None:
-    play(scenario, listens=listens)
+@given(SCENARIOS, st.booleans(), st.booleans())
+def test_the_same_for_as_long_as_it_takes_to_find_what_is_rare(
+    scenario: Scenario, listens: bool, hooks: bool
+) -> None:
+    play(scenario, listens=listens, hooks=hooks)

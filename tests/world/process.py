@@ -50,6 +50,55 @@ class Called:
         self.end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
 
+class Puppet(alloy.Middleware):
+    """Does what the test wants, once, at the next hook there is: `raise`, `halt`, `block`, `edit`, or `wait`."""
+
+    def __init__(self) -> None:
+        self.next = ""
+        self.waits: list[asyncio.Future[None]] = []
+
+    async def before_completion(self, _run: alloy.RunView) -> Any:
+        return await self._decide()
+
+    async def after_tool_request(self, _run: alloy.RunView, _calls: object) -> Any:
+        return await self._decide()
+
+    async def before_tool_call(self, _run: alloy.RunView, _call: object) -> Any:
+        return await self._decide(of_call=True)
+
+    async def after_tool_execution(self, _run: alloy.RunView, _results: object) -> Any:
+        return await self._decide()
+
+    async def after_completion(self, _run: alloy.RunView, _message: object) -> Any:
+        return await self._decide()
+
+    async def on_error(self, _run: alloy.RunView, _error: object) -> Any:
+        return await self._decide()
+
+    async def _decide(self, *, of_call: bool = False) -> Any:
+        what = self.next
+        if what in ("block", "edit") and not of_call:
+            return None  # for the next one that may
+        self.next = ""
+        match what:
+            case "raise":
+                raise RuntimeError("a bug in middleware")
+            case "halt":
+                return alloy.Halt("enough")
+            case "block":
+                return alloy.Block("not this one")
+            case "edit":
+                return alloy.Edit({})
+            case "wait":
+                waits = asyncio.get_running_loop().create_future()
+                self.waits.append(waits)
+                try:
+                    await waits
+                finally:
+                    self.waits.remove(waits)
+        return None
+
+
 class Process:
     """See the module.
 
@@ -57,10 +106,11 @@ class Process:
         disk: Its store.
         effects: What tools have done, in all processes: the ids of calls.
         listens: Whether somebody hears its events, so that the model streams.
+        hooks: Whether it has middleware, which makes more steps of a run.
         options: Of the agent.
     """
 
-    def __init__(self, disk: Disk, effects: list[str], *, listens: bool, **options: Any) -> None:
+    def __init__(self, disk: Disk, effects: list[str], *, listens: bool, hooks: bool, **options: Any) -> None:
         self.loop = StillLoop()
         self.inline = InlineLoop(self.loop)
         self.store = ManualStore(disk)
@@ -71,9 +121,11 @@ class Process:
         self.draining = False
         self._incarnation: Incarnation | None = None
         self._effects = effects
-        config = make_config(
-            AgentConfig, {"provider": self, "tools": self._tools(), **options}, where="spawn"
-        )
+        self.puppet = Puppet()
+        given = {"provider": self, "tools": self._tools(), **options}
+        if hooks:
+            given["middleware"] = [self.puppet]
+        config = make_config(AgentConfig, given, where="spawn")
         pubsub = PubSub()
         self.entry = AgentEntry(NAME, NAME, config, self.store, ToolRunner(self), Callbacks(), pubsub)
         self.agent = AgentRef(self.entry, None)

@@ -63,13 +63,13 @@ class Sent:
 class World:
     """See the module; a context manager. Steps are methods; one that cannot be done does nothing."""
 
-    def __init__(self, *, listens: bool) -> None:
+    def __init__(self, *, listens: bool, hooks: bool) -> None:
         self.disk = Disk()
         self.effects: list[str] = []
         self.sent: list[Sent] = []
         self.dead: list[Process] = []  # killed, or stopped in an orderly way
         self.losers: list[Process] = []  # alive, and without their store
-        self._listens = listens
+        self._kind = {"listens": listens, "hooks": hooks}
         self._numbers = itertools.count(1)
         self._now = 1000.0
         self._stack = ExitStack()
@@ -88,7 +88,7 @@ class World:
         self._stack.close()
 
     def _start(self) -> Process:
-        process = Process(self.disk, self.effects, listens=self._listens, **OPTIONS)
+        process = Process(self.disk, self.effects, **self._kind, **OPTIONS)
         process.loop.now = self._now
         return process
 
@@ -150,6 +150,17 @@ class World:
             if open_calls:
                 _end(open_calls[index % len(open_calls)], how)
                 return
+
+    def hook(self, what: str) -> None:
+        """What the next hook does."""
+        self.process.puppet.next = what
+
+    def end_hook(self) -> None:
+        for process in self.alive:
+            for waits in process.puppet.waits:
+                if not waits.done():
+                    waits.set_result(None)
+                    return
 
     def _make(self, what: str) -> ModelReply | Exception:
         match what.split():
@@ -280,7 +291,8 @@ class World:
                 break
             self.reply("text")
             self.end_tool(0, "ok")
-            if not any(process.asked or process.called for process in self.alive):
+            self.end_hook()
+            if not any(process.asked or process.called or process.puppet.waits for process in self.alive):
                 self.advance(30.0)  # a pause between two attempts
         for process in self.alive:
             self._check_settled(process)
@@ -323,6 +335,8 @@ class World:
             kept = self.process.agent.result(sent.id)
             if sent.process is before and sent.told and kept is not None:  # a reset forgets it
                 (told,) = sent.told
+                if isinstance(told.error, alloy.AgentDownError):
+                    continue  # parked while its run was on its way out
                 assert kept.ok == told.ok, f"{sent.id} was told {told.error}, and is known as {kept.error}"
         assert not self.process.asked, "it goes on with what was over"
         restored = self.process.actor._conversation
