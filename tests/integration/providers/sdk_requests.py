@@ -110,11 +110,12 @@ def _strict(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {name: _strict(value) for name, value in schema.items()}
-    if found.get("type") == "generator":
+    kind = str(found.get("type"))  # of a field with this name it is a schema
+    if kind == "generator":
         found["type"] = "list"
-    elif found.get("type") in {"typed-dict", "model-fields"}:
+    elif kind in {"typed-dict", "model-fields"}:
         found["extra_behavior"] = "forbid"
-    elif found.get("type") == "model":  # Anthropic's types take the blocks of a reply as well
+    elif kind == "model":  # Anthropic's types take the blocks of a reply as well
         found["config"] = {**found.get("config", {}), "extra_fields_behavior": "forbid"}
     return found
 
