@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 import alloy_actors as alloy
 from alloy_actors.content import ThinkingBlock, ToolCall, ToolResult, assistant, tool_results, user
+from alloy_actors.models import catalogue
 from alloy_actors.provider import ModelRequest
 from alloy_actors.providers._dialects import PRESETS
-from alloy_actors.providers.model_strings import names, provider_from
+from alloy_actors.providers.model_strings import CLASSES, names, provider_from, vendor_of
 
 VARIABLES = {preset.variable for preset in PRESETS.values() if preset.variable is not None}
 
@@ -138,6 +140,23 @@ def test_a_schema_goes_into_the_prompt_where_the_server_takes_none(prompt: str) 
     sent = json.loads(provider._body(request, provider._plain_start, {}))
     assert sent["response_format"]["json_schema"]["schema"] == schema
     assert [message["role"] for message in sent["messages"]] == ["system"] * bool(prompt) + ["user"]
+
+
+def test_the_page_says_where_each_preset_is_and_which_key_it_takes() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "providers.md").read_text()
+    for name, preset in PRESETS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` | ")]
+        _, _, address, key, *_ = row.split("|")
+        assert address.startswith(f" `{preset.api_url}`" if preset.api_url else " yours"), row
+        assert ("path" in address) == (preset.chat_path != "/v1/chat/completions"), row
+        assert key.strip() == (f"`{preset.variable}`" if preset.variable else "none"), row
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_vendors_class_says_whose_prices_hold(name: str) -> None:
+    vendor = vendor_of(name)
+    assert vendor is not None
+    assert catalogue(vendor)
 
 
 def test_what_is_given_wins_over_the_preset() -> None:
