@@ -32,7 +32,7 @@ ABOUT_COMMAND = """# The command
 
 `alloy` comes with the extra `cli`. [Quickstart](../quickstart.md) shows it at work.
 """
-COMMANDS = ["", "chat", "run", "demo", "doctor", "store"]
+COMMANDS = ["", "chat", "run", "demo", "doctor", "models", "store"]
 
 ABOUT_OPTIONS = """# Options
 

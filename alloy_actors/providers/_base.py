@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from alloy_actors.provider import ModelReply, ModelRequest, OnDeltas
     from alloy_actors.providers._fold import ReplyFold
     from alloy_actors.providers._http import Reply
+    from alloy_actors.providers.trace import Trace
 
     ApiKey: TypeAlias = str | SecretStr | Callable[[], str | Awaitable[str]] | None
 
@@ -42,6 +43,8 @@ class SharedOptions(TypedDict, total=False):
     first_byte_timeout: Seconds to the beginning of the answer (600). Not streamed, it begins when it is complete.
     idle_timeout: Seconds between two pieces of an answer (60).
     max_reply_bytes: Of a response body, decompressed (128 MiB).
+    trace: A function that is told, on the runtime's loop, of each HTTP exchange once it is over, without the keys:
+        see `alloy_actors.providers.trace.HTTPExchange`. What it raises is logged, and nothing else.
     """
 
     extra_headers: Mapping[str, str] | None
@@ -51,6 +54,7 @@ class SharedOptions(TypedDict, total=False):
     first_byte_timeout: float
     idle_timeout: float
     max_reply_bytes: int
+    trace: Trace | None
 
 
 class HTTPProvider:
@@ -250,5 +254,6 @@ def _endpoint_maker(http_client: AsyncClient | None, shared: SharedOptions) -> C
     check.number("first_byte_timeout", first_byte)
     check.number("idle_timeout", idle)
     check.number("max_reply_bytes", max_reply, kind=int)
+    trace = check.listener("trace", shared.get("trace"))
     timeouts = Timeouts(float(connect), float(first_byte), float(idle))
-    return lambda url: Endpoint(url, http_client, timeouts=timeouts, max_reply=max_reply)
+    return lambda url: Endpoint(url, http_client, timeouts=timeouts, max_reply=max_reply, trace=trace)

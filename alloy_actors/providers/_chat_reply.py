@@ -14,9 +14,10 @@ from uuid import uuid4
 
 from typing_extensions import override
 
-from alloy_actors.content import Message, TextBlock, ThinkingBlock, ToolCall, Usage
+from alloy_actors.content import ImageBlock, Message, TextBlock, ThinkingBlock, ToolCall, Usage
 from alloy_actors.errors import MalformedReplyError, ServerError
 from alloy_actors.provider import Delta, ModelReply
+from alloy_actors.providers._chat_details import ReasoningDetails
 from alloy_actors.providers._fold import ReplyFold
 from alloy_actors.providers._json import dumps, mend, object_from
 
@@ -40,6 +41,7 @@ STOP_REASONS: dict[str, StopReason] = {
 class _Call:
     id: str = ""
     name: str = ""
+    signature: str | None = None
     arguments: list[str] = field(default_factory=list)
 
 
@@ -50,7 +52,9 @@ class ChatReply(ReplyFold):
         "_annotations",
         "_by_index",
         "_calls",
+        "_details",
         "_facts",
+        "_images",
         "_raw_usage",
         "_refused",
         "_seen",
@@ -65,8 +69,10 @@ class ChatReply(ReplyFold):
         self._thinking: list[str] = []
         self._calls: list[_Call] = []
         self._by_index: dict[Any, _Call] = {}
+        self._details = ReasoningDetails()
         self._annotations: list[dict[str, Any]] = []
         self._facts: dict[str, Any] = {}
+        self._images: list[ImageBlock] = []
         self._raw_usage: dict[str, Any] = {}
         self._refused = False
         self._seen = False
@@ -117,7 +123,9 @@ class ChatReply(ReplyFold):
             self._raw_usage = usage
 
     def _delta(self, delta: dict[str, Any], deltas: list[Delta]) -> None:
-        thinking = delta.get("reasoning_content") or delta.get("reasoning")
+        details = delta.get("reasoning_details")
+        detailed = self._details.add(details) if details and type(details) is list else None
+        thinking = delta.get("reasoning_content") or delta.get("reasoning") or detailed
         if thinking and type(thinking) is str:
             self._say("thinking", thinking, deltas)
         content = delta.get("content")
@@ -137,6 +145,9 @@ class ChatReply(ReplyFold):
                     self._call(piece, position)
         elif delta.get("function_call"):  # before tool_calls existed
             self._call({"index": 0, "function": delta["function_call"]}, 0)
+        images = delta.get("images")  # OpenRouter
+        if images and type(images) is list:
+            self._images += filter(None, map(_image, images))
         if delta.get("annotations"):
             self._annotations += (item for item in delta["annotations"] if isinstance(item, dict))
 
@@ -183,6 +194,8 @@ class ChatReply(ReplyFold):
             call.id = str(given)
         if name and not call.name:
             call.name = str(name)
+        if piece.get("extra_content"):
+            call.signature = _thought_signature(piece["extra_content"]) or call.signature
         arguments = function.get("arguments")
         if arguments:
             call.arguments.append(arguments if type(arguments) is str else dumps(arguments).decode())
@@ -197,10 +210,12 @@ class ChatReply(ReplyFold):
         self._thinking.append(self.lost_half("thinking"))
         calls = _tool_calls(self._calls, str(self._facts.get("id", "")))
         blocks: list[ContentBlock] = []
-        if any(self._thinking):
-            blocks.append(ThinkingBlock("".join(self._thinking)))
+        details = self._details.raw()
+        if any(self._thinking) or details is not None:
+            blocks.append(ThinkingBlock("".join(self._thinking), raw=details))
         if any(self._text):
             blocks.append(TextBlock("".join(self._text), tuple(self._annotations) or None))
+        blocks += self._images
         blocks += calls
         stop = STOP_REASONS.get(self.finish_reason or "", "end_turn")
         if self._refused:
@@ -250,7 +265,26 @@ def _tool_calls(calls: Sequence[_Call], reply_id: str) -> list[ToolCall]:
         taken.add(name)
         arguments = object_from(raw)
         if arguments is None:
-            found.append(ToolCall(name, call.name, {}, invalid=mend(raw)))
+            found.append(ToolCall(name, call.name, {}, invalid=mend(raw), signature=call.signature))
         else:
-            found.append(ToolCall(name, call.name, arguments))
+            found.append(ToolCall(name, call.name, arguments, signature=call.signature))
     return found
+
+
+def _image(part: Any) -> ImageBlock | None:
+    """A picture that the model made: a data URL, or where to find it; None for what is none."""
+    inner = part.get("image_url") if isinstance(part, dict) else None
+    url = inner.get("url") if isinstance(inner, dict) else None
+    if not url or not isinstance(url, str):
+        return None
+    head, comma, data = url.partition(",")
+    if comma and head.startswith("data:") and head.endswith(";base64"):
+        return ImageBlock(head[5:].partition(";")[0] or "image/png", data)
+    return ImageBlock("", uri=url)
+
+
+def _thought_signature(extra: Any) -> str | None:
+    """Gemini's, which it wants back: behind Chat Completions it stands beside the call."""
+    google = extra.get("google") if isinstance(extra, dict) else None
+    found = google.get("thought_signature") if isinstance(google, dict) else None
+    return found if isinstance(found, str) else None

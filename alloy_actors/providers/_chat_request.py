@@ -73,21 +73,24 @@ class ChatFormat(WireFormat):
         return {"type": "function", "function": function}
 
     def _assistant(self, message: Message) -> dict[str, Any]:
-        texts: list[str] = []
-        thoughts: list[str] = []
+        parts: list[dict[str, Any]] = []
+        thoughts: list[ThinkingBlock] = []
         calls: list[dict[str, Any]] = []
         for block in message.blocks:
-            if isinstance(block, TextBlock):
-                texts.append(block.text)
-            elif isinstance(block, ThinkingBlock):
-                thoughts.append(block.thinking)
+            if isinstance(block, ThinkingBlock):
+                thoughts.append(block)
             elif isinstance(block, ToolCall):
                 calls.append(self._call(block))
-        # `null` beside tool calls is the documented form; without any, servers want a string.
-        text = "\n".join(texts)
-        wire: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None}
-        if thoughts and self.echo is not None:
-            wire[self.echo] = "\n".join(thoughts)
+            elif isinstance(block, MEDIA):  # an assistant's message has no place for them
+                parts.append({"type": "text", "text": notice(block)})
+            elif isinstance(block, TextBlock | RawBlock):
+                parts.append(_part(block))
+        wire: dict[str, Any] = {"role": "assistant", "content": _content(parts, calls)}
+        details = [item for block in thoughts for item in _details(block)]
+        if details:
+            wire["reasoning_details"] = details
+        elif thoughts and self.echo is not None:
+            wire[self.echo] = "\n".join(block.thinking for block in thoughts)
         if calls:
             wire["tool_calls"] = calls
         return wire
@@ -96,7 +99,10 @@ class ChatFormat(WireFormat):
         # Servers parse the arguments of old calls: those that were no object go back as an empty one.
         arguments = "{}" if call.invalid is not None else dumps(call.input).decode()
         function = {"name": call.name, "arguments": arguments}
-        return {"id": self.call_id(call.id), "type": "function", "function": function}
+        wire: dict[str, Any] = {"id": self.call_id(call.id), "type": "function", "function": function}
+        if call.signature is not None:
+            wire["extra_content"] = {"google": {"thought_signature": call.signature}}
+        return wire
 
     def _user(self, message: Message) -> Iterable[dict[str, Any]]:
         if isinstance(message.content, str):
@@ -112,7 +118,7 @@ class ChatFormat(WireFormat):
                 )  # a tool's message holds text alone: what it shows follows it
             elif isinstance(block, (TextBlock, RawBlock, *MEDIA)):
                 parts.append(_part(block))
-        if len(parts) == 1 and parts[0]["type"] == "text":
+        if len(parts) == 1 and _is_text(parts[0]):
             wire.append({"role": "user", "content": parts[0]["text"]})
         elif parts:
             wire.append({"role": "user", "content": parts})
@@ -125,22 +131,52 @@ def body(
     request: ModelRequest,
     more_tools: bytes = b"",
     extra: Mapping[str, Any] = {},
+    *,
+    schemas: bool = True,
 ) -> bytes:
-    """A request's body: `start` (see `opened`), the system prompt, the messages, the tools, then `more_tools`."""
+    """A request's body: `start` (see `opened`), the system prompt, the messages, the tools, then `more_tools`.
+
+    `schemas` is whether the server takes one for the answer, else the system prompt says it.
+    """
     pieces = chat.messages(request.messages)
-    if request.system_prompt:
-        pieces.insert(0, dumps({"role": "system", "content": request.system_prompt}))
-    offered = chat.tools(request.tools, more_tools)
+    prompt = request.system_prompt
     wanted = None
     if request.output_schema is not None and "response_format" not in extra:
-        schema = {"name": "answer", "schema": request.output_schema, "strict": True}
-        wanted = dumps({"type": "json_schema", "json_schema": schema})
+        if schemas:
+            schema = {"name": "answer", "schema": request.output_schema, "strict": True}
+            wanted = {"type": "json_schema", "json_schema": schema}
+        else:
+            said = f"Answer with JSON that fits this schema: {dumps(request.output_schema).decode()}"
+            prompt = f"{prompt}\n\n{said}" if prompt else said
+            wanted = {"type": "json_object"}
+    if prompt:
+        pieces.insert(0, dumps({"role": "system", "content": prompt}))
+    offered = chat.tools(request.tools, more_tools)
     return closed(
         start,
         messages=array(pieces),
         tools=array(offered) if offered else None,
-        response_format=wanted,
+        response_format=None if wanted is None else dumps(wanted),
     )
+
+
+def _content(parts: list[dict[str, Any]], calls: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:
+    """An assistant's content: a string, as every server takes it, unless there is more than text in it."""
+    if not all(map(_is_text, parts)):
+        return parts
+    text = "\n".join(part["text"] for part in parts)
+    # `null` beside tool calls is the documented form; without any, servers want a string.
+    return text if text or not calls else None
+
+
+def _is_text(part: dict[str, Any]) -> bool:
+    return part.keys() == {"type", "text"} and part["type"] == "text"
+
+
+def _details(block: ThinkingBlock) -> list[Any]:
+    """See `_chat_details`; [] for a block whose raw form is none."""
+    found = [] if block.raw is None else from_json(block.raw)
+    return found if isinstance(found, list) else []
 
 
 def _part(block: ContentBlock) -> dict[str, Any]:

@@ -1,7 +1,13 @@
 """Servers of Chat Completions: where they are, which key they take, and where they differ. Data, not branches.
 
-Sources: the servers' own API references; Mistral's rule for ids of tool calls and Groq's refusal of unknown members are
-what their error messages say.
+Sources: the servers' own API references, and for what these do not say:
+
+- vLLM reads the member `reasoning` alone (vllm-project/vllm issues 27755 and 38488);
+- DeepSeek wants the reasoning of a turn with tool calls back (guide "Thinking Mode"), and knows no schema but has to read
+  the word JSON in the prompt (guide "JSON Output");
+- Mistral's rule for ids of tool calls and Groq's refusal of unknown members are what their error messages say;
+- Together moved to api.together.ai (its page on the Responses API);
+- Azure's path without api-version is its v1 API (page "API version lifecycle").
 """
 
 from __future__ import annotations
@@ -24,6 +30,7 @@ class Dialect:
         limit: The name of the limit of the answer's tokens.
         key_header: The header that carries the key; None is `authorization: Bearer`.
         stream_options: Whether the server knows `stream_options`.
+        schemas: Whether it takes a JSON schema for the answer; one that does not is told of it in the prompt.
     """
 
     echo: Echo = "reasoning_content"
@@ -31,6 +38,7 @@ class Dialect:
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     key_header: str | None = None
     stream_options: bool = True
+    schemas: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +66,20 @@ PRESETS: dict[str, Preset] = {
     "ollama": Preset("http://localhost:11434", dialect=Dialect(echo="reasoning")),
     "llamacpp": Preset("http://localhost:8080"),
     "lmstudio": Preset("http://localhost:1234"),
-    "vllm": Preset("http://localhost:8000"),
+    "vllm": Preset("http://localhost:8000", dialect=Dialect(echo="reasoning")),
     "openrouter": Preset(
         "https://openrouter.ai/api",
         "OPENROUTER_API_KEY",
         vendor="openrouter",
         dialect=Dialect(echo="reasoning"),
     ),
-    "deepseek": Preset("https://api.deepseek.com", "DEEPSEEK_API_KEY", vendor="deepseek"),
+    "deepseek": Preset(
+        "https://api.deepseek.com",
+        "DEEPSEEK_API_KEY",
+        chat_path="/chat/completions",
+        vendor="deepseek",
+        dialect=Dialect(schemas=False),
+    ),
     "mistral": Preset(
         "https://api.mistral.ai",
         "MISTRAL_API_KEY",
@@ -78,7 +92,7 @@ PRESETS: dict[str, Preset] = {
         vendor="groq",
         dialect=Dialect(echo=None, limit="max_completion_tokens"),
     ),
-    "together": Preset("https://api.together.xyz", "TOGETHER_API_KEY", vendor="together"),
+    "together": Preset("https://api.together.ai", "TOGETHER_API_KEY", vendor="together"),
     "azure": Preset(
         None,
         "AZURE_OPENAI_API_KEY",

@@ -125,6 +125,17 @@ def mapping(name: str, value: object) -> dict[str, Any]:
     return dict(value)
 
 
+def listener(name: str, value: object) -> Callable[[Any], object] | None:
+    """A plain function that is told of something, or None."""
+    if value is None:
+        return None
+    if not callable(value):
+        raise ConfigError(f"{name} must be a function of one argument, not {type(value).__name__}")
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004  (not whether, but which)
+        raise ConfigError(f"{name} must be a plain function: nobody awaits what an async one returns")
+    return value
+
+
 def secret(name: str, value: object) -> Hidden[str] | Callable[[], Any] | None:
     """A key: a string, a pydantic SecretStr, or a callable that returns one (or an awaitable of one)."""
     reveal = getattr(value, "get_secret_value", None)

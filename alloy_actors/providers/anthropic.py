@@ -81,6 +81,7 @@ class Anthropic(HTTPProvider):
         ConfigError: Any mistake in these; the message names the option.
     """
 
+    vendor = "anthropic"
     _wire = "anthropic"
     _decided = ("messages", "stream")
 

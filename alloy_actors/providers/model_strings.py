@@ -41,6 +41,22 @@ def key_variables(name: str) -> tuple[str, ...]:
     return KEYS.get(name, ())
 
 
+def vendor_of(name: str) -> str | None:
+    """Whose models one of `names()` asks, in the words of the price catalogue; None where nobody can know."""
+    preset = PRESETS.get(name)
+    vendor: str | None = preset.vendor if preset is not None else _class(*CLASSES[name]).vendor
+    return vendor
+
+
+def address_of(name: str) -> str | None:
+    """Where one of `names()` asks unless told otherwise; None where everyone has an address of their own."""
+    preset = PRESETS.get(name)
+    if preset is not None:
+        return preset.api_url
+    address: str = _class(*CLASSES[name])(model="any", api_key="none").api_url
+    return address
+
+
 def provider_from(text: str, **options: Any) -> Provider:
     """The provider that `"name:model"` means; its key is that of the usual environment variable.
 

@@ -77,6 +77,7 @@ class OpenAICompat(HTTPProvider):
         address = url.removesuffix("/v1") if chat_path.startswith("/v1/") else url
         self.vendor = known.vendor
         self._key_header = dialect.key_header
+        self._schemas = dialect.schemas
         super().__init__(model, api_key, url, http_client, url=address + chat_path, shared=shared)
         streamed: dict[str, Any] = {"stream": True}
         if stream_options is None:
@@ -93,7 +94,8 @@ class OpenAICompat(HTTPProvider):
 
     @override
     def _body(self, request: ModelRequest, start: bytes, state: Mapping[str, Any]) -> bytes:
-        return wire.body(start, self._format, request, self._more_tools, self._extra)
+        more, extra = self._more_tools, self._extra
+        return wire.body(start, self._format, request, more, extra, schemas=self._schemas)
 
     @override
     def _own_headers(self, key: str | None) -> dict[str, str]:

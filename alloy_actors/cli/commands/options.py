@@ -13,7 +13,8 @@ from alloy_actors.cli.toolsets import BUILT_IN
 HELP = {"help_option_names": ["--help", "-h"]}
 
 
-def _providers() -> list[str]:
+def providers() -> list[str]:
+    """For completion."""
     return names()
 
 
@@ -28,7 +29,7 @@ Provider = Annotated[
         "-p",
         metavar="NAME",
         envvar="ALLOY_PROVIDER",
-        autocompletion=_providers,
+        autocompletion=providers,
         help=f"Who answers: {', '.join(names())}. Unless given, openai-compat with --api-url, else the one whose key is set.",
     ),
 ]

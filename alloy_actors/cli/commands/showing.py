@@ -1,4 +1,4 @@
-"""`alloy demo` and `alloy doctor`."""
+"""`alloy demo`, `alloy doctor` and `alloy models`."""
 
 from __future__ import annotations
 
@@ -28,12 +28,22 @@ Examples:
 
 Exit codes: 0 all is well, 1 something failed, 2 a mistake in the command line.
 """
+MODELS_EXAMPLES = """\b
+Examples:
+  alloy models --provider mistral               # its models, as model strings
+  alloy models | grep sonnet
+  alloy models --json | jq '.[] | select(.context_window >= 1000000) | .model'
+  alloy models --providers                      # what may stand before the colon
+
+Exit codes: 0 listed, 2 a mistake in the command line.
+"""
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands known."""
     app.command(epilog=DEMO_EXAMPLES, context_settings=opt.HELP)(demo)
     app.command(epilog=DOCTOR_EXAMPLES, context_settings=opt.HELP)(doctor)
+    app.command(epilog=MODELS_EXAMPLES, context_settings=opt.HELP)(models)
 
 
 def demo(
@@ -67,3 +77,30 @@ def doctor(
 
     choice = Choice(provider=provider, model=model, api_url=api_url, api_key_env=api_key_env)
     return partial(carry_out, choice, ask=ask, as_json=as_json)
+
+
+def models(
+    *,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider", "-p", metavar="NAME", autocompletion=opt.providers, help="Only this one's models."
+        ),
+    ] = None,
+    providers: Annotated[
+        bool, typer.Option("--providers", help="List the providers of model strings instead, and their keys.")
+    ] = False,
+    as_json: opt.AsJson = False,
+) -> Callable[[], int]:
+    """List the models that are known, their windows and their prices in dollars per million tokens.
+
+    Nothing is fetched: they are those of the installed genai-prices. `name:model` is a model string; `vendor / model`
+    has no name there. A `+` marks a price that is higher for long prompts; --json says from when.
+    """
+    from alloy_actors.cli import models as listing
+
+    if providers:
+        if provider is not None:
+            raise typer.BadParameter("--provider and --providers ask for two different lists")
+        return partial(listing.providers, as_json=as_json)
+    return partial(listing.models, provider, as_json=as_json)

@@ -19,14 +19,16 @@ from alloy_actors.providers._http.errors import translated
 from alloy_actors.providers._http.guard import Guard, Timeouts
 from alloy_actors.providers._http.session import shared
 from alloy_actors.providers._http.surroundings import proxy_for, ssl_context
+from alloy_actors.providers.trace import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     import aiohttp
     import httpx
 
     from alloy_actors.providers._http.surroundings import Proxy
+    from alloy_actors.providers.trace import Trace
 
 T = TypeVar("T")
 
@@ -46,14 +48,24 @@ class Endpoint:
         client: The caller's own `httpx.AsyncClient`, or None for the shared session.
         timeouts: Of each request.
         max_reply: Bytes of a response body, decompressed; more is an error.
+        trace: Is told of each exchange, once it is over.
     """
 
-    def __init__(self, url: str, client: object = None, *, timeouts: Timeouts, max_reply: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        client: object = None,
+        *,
+        timeouts: Timeouts,
+        max_reply: int,
+        trace: Trace | None = None,
+    ) -> None:
         parts = urlsplit(url)
         self.where = parts.netloc
         self.timeouts = timeouts
         self.max_reply = max_reply
         self._url = url
+        self._trace = trace
         self._client = _checked_client(client)
         self._options: dict[str, Any] = {}
         self._proxy: Proxy | None = None
@@ -91,6 +103,24 @@ class Endpoint:
             MalformedReplyError: Not HTTP, or larger than `max_reply`.
             asyncio.CancelledError: The socket is closed by then.
         """
+        if self._trace is None:
+            return await self._post(headers, body, deadline, consume)
+        watch = Watch(self._trace, self._url, headers, body)
+        try:
+            result = await self._post(headers, body, deadline, watch.of(consume))
+        except BaseException as error:
+            watch.report(error)
+            raise
+        watch.report(None)
+        return result
+
+    async def _post(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadline: Deadline,
+        consume: Callable[[Reply], Awaitable[T]],
+    ) -> T:
         guard = Guard(self.where, self.timeouts, deadline)
         if deadline.expired:
             raise guard.timed_out()
@@ -170,12 +200,13 @@ class Endpoint:
 
 
 class Reply:
-    """A response whose body is still to be read."""
+    """A response whose body is still to be read; `tap` gets every piece that is read of it."""
 
-    __slots__ = ("_endpoint", "_guard", "_read", "status")
+    __slots__ = ("_endpoint", "_guard", "_read", "status", "tap")
 
     def __init__(self, endpoint: Endpoint, guard: Guard, status: int) -> None:
         self.status = status
+        self.tap: Callable[[bytes], object] | None = None
         self._endpoint = endpoint
         self._guard = guard
         self._read = 0
@@ -183,6 +214,10 @@ class Reply:
 
     def header(self, name: str) -> str | None:
         """The value of a header, by its name in any case."""
+        raise NotImplementedError
+
+    def headers(self) -> Iterable[tuple[str, str]]:
+        """All of them; a name may come more than once."""
         raise NotImplementedError
 
     async def chunk(self) -> bytes:
@@ -206,6 +241,8 @@ class Reply:
                 raise
         else:
             self._read += len(piece)
+            if self.tap is not None:
+                self.tap(piece)
             if self._read > self._endpoint.max_reply:
                 limit = self._endpoint.max_reply
                 raise MalformedReplyError(f"the reply of {self._endpoint.where} is longer than {limit} bytes")
@@ -257,6 +294,9 @@ class _AiohttpReply(Reply):
         value: str | None = self._response.headers.get(name)
         return value
 
+    def headers(self) -> Iterable[tuple[str, str]]:
+        return self._response.headers.items()
+
     async def drain(self, seconds: float) -> None:
         if not self._content.at_eof():
             await super().drain(seconds)
@@ -279,6 +319,9 @@ class _HttpxReply(Reply):
     def header(self, name: str) -> str | None:
         value: str | None = self._response.headers.get(name)
         return value
+
+    def headers(self) -> Iterable[tuple[str, str]]:
+        return self._response.headers.multi_items()
 
     async def aclose(self) -> None:
         await self._chunks.aclose()

@@ -6,6 +6,7 @@ import os
 import ssl
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
@@ -15,13 +16,23 @@ _making = Lock()
 
 
 def ssl_context() -> ssl.SSLContext:
-    """One for the process: making it costs 20 ms. Honours SSL_CERT_FILE and SSL_CERT_DIR."""
+    """One for the process: making it costs 20 ms. Honours SSL_CERT_FILE and SSL_CERT_DIR.
+
+    Raises:
+        ConfigError: One of them names what is not there, which OpenSSL would pass over in silence.
+    """
     with _making:
         return _ssl_context()
 
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
+    for variable, there in (("SSL_CERT_FILE", Path.is_file), ("SSL_CERT_DIR", Path.is_dir)):
+        path = os.environ.get(variable)
+        if path and not any(there(Path(one)) for one in path.split(os.pathsep)):
+            raise ConfigError(
+                f"{variable} names {path!r}, which is not there: correct the variable or unset it"
+            )
     context = ssl.create_default_context()
     named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
     if not named and not context.cert_store_stats()["x509_ca"]:

@@ -17,7 +17,7 @@ from tests.integration.cli.terminal import ALLOY, WAIT
 
 Call = Callable[..., Said]
 
-COMMANDS = ["chat", "run", "demo", "doctor", "store"]
+COMMANDS = ["chat", "run", "demo", "doctor", "models", "store"]
 
 
 def test_help_without_being_asked(call: Call) -> None:

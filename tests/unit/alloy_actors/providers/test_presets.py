@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 import alloy_actors as alloy
 from alloy_actors.content import ThinkingBlock, ToolCall, ToolResult, assistant, tool_results, user
+from alloy_actors.models import catalogue
 from alloy_actors.provider import ModelRequest
 from alloy_actors.providers._dialects import PRESETS
-from alloy_actors.providers.model_strings import names, provider_from
+from alloy_actors.providers.model_strings import key_variables, names, provider_from, vendor_of
 
 VARIABLES = {preset.variable for preset in PRESETS.values() if preset.variable is not None}
 
@@ -79,6 +81,9 @@ def test_the_environment_is_not_read_for_a_server_that_needs_no_key(monkeypatch:
     [
         ("deepseek", "reasoning_content", False, "max_tokens"),
         ("openrouter", "reasoning", False, "max_tokens"),
+        ("vllm", "reasoning", False, "max_tokens"),
+        ("ollama", "reasoning", False, "max_tokens"),
+        ("llamacpp", "reasoning_content", False, "max_tokens"),
         ("groq", None, False, "max_completion_tokens"),
         ("mistral", None, True, "max_tokens"),
         ("azure", None, False, "max_completion_tokens"),
@@ -99,6 +104,59 @@ def test_usage_in_a_stream_is_asked_of_servers_that_know_how() -> None:
     assert "stream_options" not in body(made("mistral"), streamed=True)
     assert body(made("mistral", stream_options=True), streamed=True)["stream_options"]
     assert body(made("groq"), streamed=True)["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("preset", "url"),
+    [
+        ("deepseek", "https://api.deepseek.com/chat/completions"),
+        ("openrouter", "https://openrouter.ai/api/v1/chat/completions"),
+        ("mistral", "https://api.mistral.ai/v1/chat/completions"),
+        ("groq", "https://api.groq.com/openai/v1/chat/completions"),
+        ("together", "https://api.together.ai/v1/chat/completions"),
+        ("azure", "https://mine.example.com/openai/v1/chat/completions"),
+        ("ollama", "http://localhost:11434/v1/chat/completions"),
+        ("llamacpp", "http://localhost:8080/v1/chat/completions"),
+        ("lmstudio", "http://localhost:1234/v1/chat/completions"),
+        ("vllm", "http://localhost:8000/v1/chat/completions"),
+    ],
+)
+def test_each_preset_asks_where_its_vendor_says(preset: str, url: str) -> None:
+    assert made(preset)._endpoint._url == url
+
+
+@pytest.mark.parametrize("prompt", ["", "Be brief."])
+def test_a_schema_goes_into_the_prompt_where_the_server_takes_none(prompt: str) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    request = ModelRequest((user("Where?"),), system_prompt=prompt, output_schema=schema)
+    provider = made("deepseek")
+    sent = json.loads(provider._body(request, provider._plain_start, {}))
+    assert sent["response_format"] == {"type": "json_object"}
+    system = sent["messages"][0]
+    assert system["role"] == "system"
+    assert system["content"].startswith(prompt)
+    assert json.loads(system["content"].partition("schema: ")[2]) == schema
+    provider = made("groq")
+    sent = json.loads(provider._body(request, provider._plain_start, {}))
+    assert sent["response_format"]["json_schema"]["schema"] == schema
+    assert [message["role"] for message in sent["messages"]] == ["system"] * bool(prompt) + ["user"]
+
+
+def test_the_page_says_where_each_preset_is_and_which_key_it_takes() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "providers.md").read_text()
+    for name, preset in PRESETS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` | ")]
+        _, _, address, key, *_ = row.split("|")
+        assert address.startswith(f" `{preset.api_url}`" if preset.api_url else " yours"), row
+        assert ("path" in address) == (preset.chat_path != "/v1/chat/completions"), row
+        assert key.strip() == (f"`{preset.variable}`" if preset.variable else "none"), row
+
+
+@pytest.mark.parametrize("name", [name for name in names() if key_variables(name)])
+def test_every_provider_that_wants_a_key_says_whose_prices_hold(name: str) -> None:
+    vendor = vendor_of(name)
+    assert vendor is not None
+    assert catalogue(vendor)
 
 
 def test_what_is_given_wins_over_the_preset() -> None:
