@@ -10,6 +10,7 @@ import pytest
 from alloy_actors import errors
 from alloy_actors.content import user
 from alloy_actors.provider import ModelRequest
+from alloy_actors.providers._http.session import shared
 from alloy_actors.providers.openai_compat import OpenAICompat
 from alloy_actors.providers.trace import HTTPExchange
 from tests.integration.providers.test_transport import (
@@ -116,9 +117,14 @@ def test_what_got_no_answer_is_shown_with_what_went_wrong(run, serve, ask) -> No
     with pytest.raises(errors.ConnectionFailedError):
         run(model.complete(ask()))
     server = serve(answering(STREAM_HEAD, chunked(event("Hel")), then="stall"))
-    slow = OpenAICompat("m", api_url=server.url, trace=seen.append, idle_timeout=0.05)
+    slow = OpenAICompat("m", api_url=server.url, trace=seen.append)
+
+    def end(_: object) -> None:  # as the timer does when nothing more comes
+        (guard,) = shared().in_flight
+        guard.end()
+
     with pytest.raises(errors.ProviderTimeoutError):
-        run(slow.complete(ask(), lambda _: None))
+        run(slow.complete(ask(), end))
     refused, stalled = seen
     assert (refused.status, refused.response_body) == (None, b"")
     assert refused.error.startswith("ConnectionFailedError: no connection to 127.0.0.1:1")
