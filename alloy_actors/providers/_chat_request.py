@@ -22,7 +22,9 @@ from alloy_actors.blocks import (
     ToolCall,
     ToolResult,
 )
+from alloy_actors.errors import InvalidRequestError
 from alloy_actors.providers._json import dumps, from_json
+from alloy_actors.providers._strict import strict_schema
 from alloy_actors.providers._wire import WireFormat, array, closed, notice
 
 if TYPE_CHECKING:
@@ -143,8 +145,7 @@ def body(
     wanted = None
     if request.output_schema is not None and "response_format" not in extra:
         if schemas:
-            schema = {"name": "answer", "schema": request.output_schema, "strict": True}
-            wanted = {"type": "json_schema", "json_schema": schema}
+            wanted = {"type": "json_schema", "json_schema": _answer(request.output_schema)}
         else:
             said = f"Answer with JSON that fits this schema: {dumps(request.output_schema).decode()}"
             prompt = f"{prompt}\n\n{said}" if prompt else said
@@ -158,6 +159,14 @@ def body(
         tools=array(offered) if offered else None,
         response_format=None if wanted is None else dumps(wanted),
     )
+
+
+def _answer(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Strict where the schema can be said so; else as it is: most servers take more, and none takes a wrong claim."""
+    try:
+        return {"name": "answer", "schema": strict_schema(schema), "strict": True}
+    except InvalidRequestError:
+        return {"name": "answer", "schema": schema, "strict": False}
 
 
 def _content(parts: list[dict[str, Any]], calls: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:

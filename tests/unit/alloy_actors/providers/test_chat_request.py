@@ -46,6 +46,25 @@ def body(request: ModelRequest, more: bytes = b"", **fixed: Any) -> dict:
     return json.loads(wire.body(opened(fixed), HERE, request, more))
 
 
+def test_a_schema_is_narrowed_to_the_strict_mode_and_sent_as_it_is_where_it_cannot_be() -> None:
+    city = {"type": "string", "default": "Oslo"}
+    schema = {"type": "object", "properties": {"city": city}}
+    form = body(ModelRequest((user("hi"),), output_schema=schema))["response_format"]["json_schema"]
+    assert form == {
+        "name": "answer",
+        "schema": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+        "strict": True,
+    }
+    free = {"type": "object", "additionalProperties": {"type": "integer"}}
+    form = body(ModelRequest((user("hi"),), output_schema=free))["response_format"]["json_schema"]
+    assert form == {"name": "answer", "schema": free, "strict": False}
+
+
 def test_text_is_a_string() -> None:
     assert sent(user("hi")) == [{"role": "user", "content": "hi"}]
     assert sent(assistant("yes")) == [{"role": "assistant", "content": "yes"}]
