@@ -5,7 +5,6 @@ What happens is here, how it looks is a `Stage`: lines (`PlainStage`), or on a t
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ from alloy_actors.tooldef import ToolContext, tool
 from supervisors import ChildExited, ChildParked, ChildStarted, RestartScheduled, format_tree, subscribe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from alloy_actors.actors.ref import AgentRef
@@ -83,10 +82,15 @@ class Stage(Protocol):
 
 
 class PlainStage:
-    """Prints lines with the seconds since the start; one at a time, whatever thread they come from."""
+    """Writes lines with the seconds since the start; one at a time, whatever thread they come from.
 
-    def __init__(self) -> None:
+    Args:
+        write: Puts text out; may raise an `OSError`, which the main thread gets.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
         self._start = time.monotonic()
+        self._put = write
         self._lock = threading.Lock()
         self._broken: OSError | None = None
 
@@ -113,8 +117,7 @@ class PlainStage:
         with self._lock:
             try:
                 if self._broken is None:
-                    sys.stdout.write(text)
-                    sys.stdout.flush()
+                    self._put(text)
             except OSError as error:
                 self._broken = error
             if self._broken is not None and threading.current_thread() is threading.main_thread():

@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from alloy_actors.cli import session_file
+from alloy_actors.cli import output, session_file
 from alloy_actors.cli.asking import ask
 from alloy_actors.cli.chat_commands import COMMANDS, VALUES, Leave, carry_out
 from alloy_actors.cli.exits import DONE, FAILED, code_of
@@ -162,14 +162,22 @@ def chat(flags: Flags) -> int:
 async def _chat(flags: Flags, setting: Setting) -> int:
     screen = _screen(flags)
     loop = asyncio.get_running_loop()
-    route_logs(lambda text: loop.call_soon_threadsafe(screen.note, text), verbose=flags.verbose)
+
+    def tell(text: str) -> None:
+        try:
+            loop.call_soon_threadsafe(screen.note, text)
+        except RuntimeError:  # the chat is over, and its agents are being stopped
+            output.note(text)
+
+    route_logs(tell, verbose=flags.verbose)
     with screen.quiet_keys(), _left_by_signals(interactive=screen.interactive) as signals:
         try:
-            return await Chat(setting, flags, screen).converse()
+            code = await Chat(setting, flags, screen).converse()
         except asyncio.CancelledError:
             if not signals:
                 raise
-            return 128 + signals[0]
+            code = FAILED
+        return 128 + signals[0] if signals else code
 
 
 def _screen(flags: Flags) -> Screen:

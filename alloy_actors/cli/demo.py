@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from alloy_actors.actors.default import shutdown
+from alloy_actors.cli import output
 from alloy_actors.cli.exits import DONE
 from alloy_actors.cli.logs import route_logs
 from alloy_actors.cli.providers import DEMO, Choice, Providers, chosen
@@ -44,4 +45,4 @@ def _stage() -> Stage:
         from alloy_actors.cli.terminal.stage import LiveStage
 
         return LiveStage()
-    return PlainStage()
+    return PlainStage(output.answer)

@@ -9,9 +9,17 @@ import contextlib
 import io
 import os
 import sys
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What a terminal would obey: C0 but tab and newline, DEL, C1. A model's text must not move the cursor or set the title.
 _OBEYED = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
+
+
+class OutputError(OSError):
+    """Stdout takes nothing more, for example because the disk is full."""
 
 
 class _Nowhere(io.TextIOBase):
@@ -34,17 +42,31 @@ def answer(text: str) -> None:
 
     Raises:
         BrokenPipeError: Nobody reads it.
-        OSError: It cannot be written, for example because the disk is full.
+        OutputError: It cannot be written.
     """
-    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
-    sys.stdout.flush()
+    with writing():
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Around what writes to stdout by itself: its failures become those of `answer`."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
 
 
 def note(line: str) -> None:
     """Write one line to stderr; where that is not possible there is nobody to tell."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         sys.stderr.write(f"{printable(one_line(line))}\n")
         sys.stderr.flush()
+    except OSError:
+        _abandon(sys.stderr)
 
 
 def complain(line: str, command: str = "alloy") -> None:
@@ -64,5 +86,11 @@ def printable(text: str) -> str:
 
 def abandon_stdout() -> None:
     """Nothing more is written: what is buffered must not fail again when the interpreter ends."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _abandon(sys.stdout)
+
+
+def _abandon(stream: IO[str]) -> None:
+    with contextlib.suppress(OSError):  # it has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

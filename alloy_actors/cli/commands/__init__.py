@@ -58,7 +58,8 @@ def run_command(arguments: list[str]) -> int:
     try:
         carry_out = _parsed(arguments)
         code = carry_out() if callable(carry_out) else exits.DONE  # help and version are said already
-        sys.stdout.flush()
+        with output.writing():
+            sys.stdout.flush()
     except typer.TyperException as error:  # a mistake in the flags
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "alloy"
@@ -73,7 +74,7 @@ def run_command(arguments: list[str]) -> int:
     except BrokenPipeError:
         output.abandon_stdout()
         return exits.CLOSED_PIPE
-    except OSError as error:
+    except output.OutputError as error:
         output.complain(f"the output cannot be written: {error.strerror}")
         output.abandon_stdout()
         return exits.FAILED
@@ -84,7 +85,8 @@ def _parsed(arguments: list[str]) -> object:
     """What the command returned: what is to be done. Doing it is not typer's business, which has its own idea of failures."""
     stdout = sys.stdout
     try:
-        return app(arguments or ["--help"], prog_name="alloy", standalone_mode=False)
+        with output.writing():  # help and version
+            return app(arguments or ["--help"], prog_name="alloy", standalone_mode=False)
     except SystemExit:
         if sys.stdout is stdout:
             raise  # completion has said its words

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from alloy_actors.cli import output
 from alloy_actors.cli.commands import options as opt
 
 EXAMPLES = """\b
@@ -71,6 +72,11 @@ def compact(path: Path) -> Callable[[], int]:
 
 
 def _run(command: str, path: str, **more: str) -> Callable[[], int]:
+    return partial(_carry_out, argparse.Namespace(store_command=command, path=path, **more))
+
+
+def _carry_out(options: argparse.Namespace) -> int:
     from alloy_actors.store.command import run
 
-    return partial(run, argparse.Namespace(store_command=command, path=path, **more))
+    with output.writing():
+        return run(options)

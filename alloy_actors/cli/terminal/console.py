@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
+from alloy_actors.cli.output import abandon_stdout
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,15 +17,25 @@ if TYPE_CHECKING:
 
 
 class SharedConsole(Console):
-    """Rich locks single steps of printing over a `Live`: two threads that erase the same lines would lose some."""
+    """Rich locks single steps of printing over a `Live`: two threads that erase the same lines would lose some.
+
+    A terminal that is gone is not written to any more. That is no failure: SIGHUP says so to whoever has to end.
+    """
 
     def __init__(self) -> None:
         super().__init__(highlight=False, markup=False, emoji=False)
-        self.drawing = threading.RLock()
+        self._drawing = threading.RLock()
 
     def print(self, *objects: Any, **options: Any) -> None:
-        with self.drawing:
-            super().print(*objects, **options)
+        self.draw(lambda: super(SharedConsole, self).print(*objects, **options))
+
+    def draw(self, step: Callable[[], object]) -> None:
+        """Do something that draws, while no other thread does."""
+        with self._drawing:
+            try:
+                step()
+            except OSError:
+                abandon_stdout()
 
 
 class Moving:
@@ -34,16 +46,12 @@ class Moving:
     ) -> None:
         self._console = console
         self._live = Live(get_renderable=look, console=console, auto_refresh=False, transient=transient)
-        self._draw(self._live.start)
+        console.draw(self._live.start)
 
     def refresh(self) -> None:
         """Draw it as it is now."""
-        self._draw(self._live.refresh)
+        self._console.draw(self._live.refresh)
 
     def stop(self) -> None:
         """Draw it for the last time."""
-        self._draw(self._live.stop)
-
-    def _draw(self, step: Callable[[], object]) -> None:
-        with self._console.drawing:
-            step()
+        self._console.draw(self._live.stop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alloy_actors.cli.folders import state_folder
+from alloy_actors.cli.output import abandon_stdout
 from alloy_actors.cli.terminal.prompt import Prompt
 from alloy_actors.cli.terminal.view import TerminalView
 
@@ -28,4 +29,8 @@ class TerminalScreen(TerminalView):
             self._prompt = Prompt(commands, values, None)
 
     async def read(self, status: str) -> str:
-        return await self._prompt.read(status)
+        try:
+            return await self._prompt.read(status)
+        except OSError as error:  # the terminal is gone
+            abandon_stdout()
+            raise EOFError from error

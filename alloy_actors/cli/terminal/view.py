@@ -115,7 +115,8 @@ class TerminalView:
         try:
             yield
         finally:
-            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+            with contextlib.suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
     def _begin(self) -> None:
         self._text = self._thought = ""

@@ -45,7 +45,8 @@ def env(tmp_path: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.endswith(("_API_KEY", "_proxy", "_PROXY")) and not name.startswith(("ALLOY_", "XDG_"))
+        if not name.endswith(("_API_KEY", "_proxy", "_PROXY"))
+        and not name.startswith(("ALLOY_", "XDG_", "PYTHON"))
     }
     return {**kept, "HOME": str(home), "TERM": "xterm-256color"}
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -63,6 +64,7 @@ class Terminal:
             cwd=cwd,
         )
         os.close(slave)
+        self._told, self._closing = os.pipe()
         self._reader = threading.Thread(target=self._read, name="terminal", daemon=True)
         self._reader.start()
 
@@ -73,8 +75,17 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self._reader.join(WAIT)
-        os.close(self._master)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the window: the command's terminal is gone, and it gets SIGHUP."""
+        if self._master >= 0:
+            os.close(
+                self._closing
+            )  # the reader lets go first: the window stays open while somebody reads from it
+            self._reader.join(WAIT)
+            os.close(self._master)
+            self._master = -1
 
     def type(self, keys: str) -> None:
         """Press keys."""
@@ -128,10 +139,11 @@ class Terminal:
 
     def _read(self) -> None:
         while True:
+            ready, _, _ = select.select([self._master, self._told], [], [])
             try:
-                data = os.read(self._master, 65536)
+                data = os.read(self._master, 65536) if self._master in ready else b""
             except OSError as error:
-                assert error.errno in {errno.EIO, errno.EBADF}  # noqa: PT017  (the other side is closed)
+                assert error.errno == errno.EIO  # noqa: PT017  (the other side is closed)
                 data = b""
             with self._changed:
                 self.said += data
@@ -140,4 +152,5 @@ class Terminal:
                 self._ended = not data
                 self._changed.notify_all()
             if not data:
+                os.close(self._told)
                 return

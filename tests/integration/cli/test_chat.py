@@ -306,6 +306,23 @@ def test_sigterm_ends_it_in_order(when: str, terminal: Open, model: Model, serve
     server.wait_stats(active=0)
 
 
+@pytest.mark.parametrize("when", ["at the prompt", "during a run"])
+def test_a_closed_window_ends_it_and_the_conversation_is_kept(
+    when: str, terminal: Open, model: Model, server: LocalServer, folder: Path
+) -> None:
+    screen = terminal("chat", *model(deltas=8, fault="stall"), "--session", "talk.json")
+    screen.wait_for(PROMPT)
+    if when == "during a run":
+        screen.type("hello" + ENTER)
+        screen.wait_for("word0 word1")
+    screen.hang_up()
+    # The end of the keyboard may be noticed before the signal: then it is as if Ctrl-D had been pressed.
+    assert screen.wait_exit() in {128 + signal.SIGHUP, 0}
+    server.wait_stats(active=0)
+    if when == "during a run":
+        assert "word0 word1" in Session.from_json((folder / "talk.json").read_bytes()).messages[-1].text
+
+
 def test_a_dumb_terminal_is_enough(terminal: Open, model: Model) -> None:
     screen = terminal("chat", *model(deltas=8, fault="stall", after=1), TERM="dumb")
     screen.wait_for(PROMPT)

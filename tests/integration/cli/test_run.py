@@ -425,15 +425,22 @@ def test_a_closed_pipe_ends_it_without_a_word(
     server.wait_stats(active=0)
 
 
-def test_a_full_disk_is_one_line(model: Model, env: dict[str, str], folder: Path) -> None:
+@pytest.mark.parametrize(
+    "command", ["run hello", "store check agents.db", "--help", "doctor", "demo", "chat"]
+)
+def test_a_full_disk_is_one_line(command: str, model: Model, env: dict[str, str], folder: Path) -> None:
+    AgentSystem(store=f"sqlite:///{folder}/agents.db").stop()
+    words = command.split()
+    if words[0] in {"run", "chat"}:
+        words += model()
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [*ALLOY, "run", "hello", *model()],
+            [*ALLOY, *words],
             env=env,
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            input=b"hello\n",
             stdout=full,
             stderr=subprocess.PIPE,
             timeout=WAIT,
