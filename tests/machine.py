@@ -7,7 +7,7 @@ import pykka
 
 from supervisors.operations import DynamicCore, StaticCore
 from supervisors.options import Options
-from supervisors.reasons import Crash
+from supervisors.reasons import Crash, Shutdown
 from supervisors.spec import ChildSpec
 from supervisors.testing import FakeClock, FakeRandom
 
@@ -157,3 +157,37 @@ def spec(child_id="a", **fields):
 
 def dynamic(**options):
     return Machine(DynamicCore, **options)
+
+
+class Family(Machine):
+    """A machine with a strategy, whose children are named; `run_of` finds the latest run of one."""
+
+    def __init__(self, strategy, *specs, **options):
+        options = {"max_restarts": 9} | options
+        children = [spec(one) if isinstance(one, str) else one for one in specs]
+        super().__init__(specs=children, strategy=strategy, **options)
+        self.log()
+
+    def run_of(self, name):
+        return next(run for run in reversed(self.port.runs) if run.id == name)
+
+    def crash(self, name, reason=BOOM):
+        self.exit(reason, self.run_of(name))
+
+    def ended(self, *names):
+        """These end as asked, one after the other."""
+        for name in names:
+            self.exit(Shutdown(), self.run_of(name))
+
+    def came_up(self, *names):
+        for name in names:
+            assert self.port.runs[-1].id == name
+            self.up()
+
+    def shown(self):
+        return {record.id: str(record.state) for record in self.core.table.records()}
+
+    def said(self):
+        """What was done, in short: `-b` asked to stop, `+b` launched."""
+        signs = {"launch": "+", "stop": "-"}
+        return " ".join(signs.get(entry[0], entry[0]) + str(entry[1]) for entry in self.log())
