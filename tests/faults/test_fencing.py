@@ -94,7 +94,7 @@ def test_a_frozen_process_that_was_taken_over_writes_nothing_tells_its_callers_a
         assert agent.chat("and you?", timeout=WAIT).ok
         live = agent.messages()
     check_sendable(live)
-    check_effects([effect for effect in Effects(tmp_path / "effects").read()], live)
+    check_effects(list(Effects(tmp_path / "effects").read()), live)
     with SqliteStore(tmp_path / "agents.db") as store:
         check_journal(store.load("running"))
         assert store.load("idle") == []
