@@ -103,8 +103,11 @@ class AgentActor(PooledActor):
         return None
 
     def on_stop(self) -> None:
-        if (run := self._entry.run) is not None:
-            if self._entry.suspending:
+        entry = self._entry
+        if (run := entry.run) is not None:
+            if entry.fenced is not None:
+                run.abandon()
+            elif entry.suspending:
                 run.abandon(suspend=True)
             else:
                 run.cancel("the agent was stopped")

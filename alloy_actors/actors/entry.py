@@ -121,7 +121,6 @@ class AgentEntry:
         "runner",
         "stop_requested",
         "store",
-        "suspending",
     )
 
     def __init__(
@@ -164,14 +163,20 @@ class AgentEntry:
         self.pid = os.getpid()
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], None]] = []
-        self.stop_requested = False  # an actor that comes up nevertheless ends at once
-        self.suspending = False  # the system is being stopped: what is not done is left to its next start
+        self.stop_requested = (
+            False  # by the agent's own stop(); an actor that comes up nevertheless ends at once
+        )
         self.report_interrupted = (
             False  # a run that an earlier process began ends here, and is not gone on with
         )
         self.fenced: FencedError | None = None  # another process has the journal
         self._folded: tuple[Journal, Conversation] | None = None
         self._unwritten: tuple[Record, ...] = ()
+
+    @property
+    def suspending(self) -> bool:
+        """Whether a stop leaves what is not done to the next start: always, but for the agent's own."""
+        return self.store.durable and not self.stop_requested
 
     def take_up(self) -> bool:
         """Read what the store has of this agent, before anybody hands in requests; whether there was anything.
@@ -375,7 +380,7 @@ class AgentEntry:
                 return self.outcome(request.id, "error", self.fenced)
             if orderly and request.state == "running" and run is not None and not run.ended:
                 return None
-            if orderly and self.suspending:
+            if self.suspending:
                 return self.kept_for_later(request.id)
             error = CancelledError("the agent was stopped") if orderly else CrashError("the agent ended")
             return self.outcome(
@@ -487,7 +492,7 @@ class AgentEntry:
             if not keep_run:
                 self.run = None
         if run is not None and not keep_run:
-            run.abandon()
+            run.abandon(suspend=condition == "stopped" and self.fenced is None and self.suspending)
 
     def _notify(self) -> None:
         with self._lock:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from alloy_actors.actors.agent import AgentActor
 from alloy_actors.actors.blocking import blocking_region
-from alloy_actors.actors.callbacks import Callbacks
+from alloy_actors.actors.callbacks import Callbacks, in_callback
 from alloy_actors.actors.entry import AgentEntry
 from alloy_actors.actors.guard import chain, check_blocking
 from alloy_actors.actors.pubsub import BUFFERED, PubSub
@@ -89,6 +89,7 @@ class AgentSystem:
         self._lock = threading.Lock()
         self._entries: dict[str, AgentEntry] = {}
         self._stopped = False
+        self._ended = threading.Event()
         self._draining: str | None = None
         self._pid = os.getpid()
         self._pubsub = PubSub()
@@ -262,7 +263,8 @@ class AgentSystem:
         requests that wait, when their agents are started again.
 
         Args:
-            timeout: Seconds; None is the option `stop_timeout`. Harmless when it is stopped.
+            timeout: Seconds; None is the option `stop_timeout`. When it is being stopped already, by a signal for
+                example, this waits for it; harmless when it is stopped.
         """
         if chain():
             message = "an AgentSystem cannot be stopped from inside a run: its stop would wait for that run"
@@ -271,19 +273,21 @@ class AgentSystem:
         if self._pid != os.getpid():
             return  # a forked child: the parent's agents are not ours to stop
         with self._lock:
-            if self._stopped:
-                return
-            self._stopped = True
+            first, self._stopped = not self._stopped, True
             entries = list(self._entries.values())
-        for entry in entries:
-            entry.suspending = self._store.durable
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
+        if not first:
+            if not in_callback():  # which the one who stops it waits for
+                with blocking_region():
+                    self._ended.wait(deadline.within(None))
+            return
         with blocking_region():
             self._root.stop(timeout=deadline.remaining())
             for entry in entries:
                 entry.await_end(deadline)
             self._store.close()
         systems.discard(self)
+        self._ended.set()
 
     async def astop(self, timeout: float | None = None) -> None:
         """`stop` for coroutines."""

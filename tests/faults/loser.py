@@ -28,12 +28,11 @@ def options(folder: Path, url: str, gate: str | None) -> dict[str, Any]:
 
 def main() -> None:
     folder, url, gate = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    words = os.fdopen(os.dup(1), "w")
+    words = os.dup(1)
     os.dup2(2, 1)  # the log goes elsewhere
 
     def say(*what: object) -> None:
-        words.write(" ".join(map(str, what)) + "\n")
-        words.flush()
+        os.write(words, (" ".join(map(str, what)) + "\n").encode())  # in one piece: several threads speak
 
     system = alloy.AgentSystem(store=f"sqlite:///{folder / 'agents.db'}")
     for name in ("running", "idle"):
