@@ -19,9 +19,7 @@ def encoded(value: Any) -> bytes | None:
 
 def flag(name: str, value: object) -> bool | None:
     """True, False, or None for not given."""
-    if value is None or isinstance(value, bool):
-        return value
-    raise ConfigError(f"{name} must be True or False, not {value!r}")
+    return None if value is None else check.flag(name, value)
 
 
 def count(name: str, value: int | None) -> int | None:
