@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pykka
@@ -96,7 +97,9 @@ class AgentEntry:
     __slots__ = (
         "_buried",
         "_folded",
+        "_gave_up",
         "_lock",
+        "_over",
         "_pubsub",
         "_unwritten",
         "_waiting",
@@ -112,6 +115,7 @@ class AgentEntry:
         "last_exit",
         "last_ref",
         "name",
+        "over",
         "pid",
         "provider",
         "ref",
@@ -132,6 +136,7 @@ class AgentEntry:
         runner: ToolRunner,
         callbacks: Callbacks,
         pubsub: PubSub,
+        over: Callable[[AgentEntry], object] = lambda _: None,
     ) -> None:
         self.name = name
         self.agent_id = agent_id
@@ -144,6 +149,7 @@ class AgentEntry:
             agent_id, store, config.max_pending, config.result_ttl, self.wake, self._publish, self._lost
         )
         self._pubsub = pubsub
+        self._over = over
         self.hooks = (
             Hooks(config.middleware, callbacks.run, config.loop or runner.loop)
             if config.middleware
@@ -151,6 +157,8 @@ class AgentEntry:
         )
         self.condition: Condition = "starting"
         self._buried = False
+        self._gave_up = False  # a run may be left that nobody waits for
+        self.over = False  # nothing will be written or read any more
         self.ref: ActorRef[Any] | None = None
         self.last_ref: ActorRef[Any] | None = (
             None  # its supervisor knows a child that is away by its last ref
@@ -163,9 +171,8 @@ class AgentEntry:
         self.pid = os.getpid()
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], None]] = []
-        self.stop_requested = (
-            False  # by the agent's own stop(); an actor that comes up nevertheless ends at once
-        )
+        # By the agent's own stop(); an actor that comes up nevertheless ends at once.
+        self.stop_requested = False
         self.report_interrupted = (
             False  # a run that an earlier process began ends here, and is not gone on with
         )
@@ -175,7 +182,7 @@ class AgentEntry:
 
     @property
     def suspending(self) -> bool:
-        """Whether a stop leaves what is not done to the next start: always, but for the agent's own."""
+        """Whether an end now leaves what is not done to the next start: unless the agent itself was stopped."""
         return self.store.durable and not self.stop_requested
 
     def take_up(self) -> bool:
@@ -311,16 +318,16 @@ class AgentEntry:
         self._stopped(Shutdown(why))
 
     def await_idle(self, deadline: Deadline) -> bool:
-        """Wait until no run is on; whether none is."""
-        while (running := self.book.running()) is not None:
-            ended: PooledFuture[Result] = PooledFuture()
-            self.book.on_finished(running, ended.set)
+        """Wait until no run is on and the last one's result was told and published; whether that is so."""
+        while True:
+            idle: PooledFuture[None] = PooledFuture()
+            self.book.when_idle(partial(idle.set, None))
             try:
-                ended.get(timeout=deadline.remaining())
+                idle.get(timeout=deadline.remaining())
             except pykka.Timeout:
-                self.book.forget(running, ended.set)
                 return False
-        return True
+            if self.book.running() is None:  # what another agent's run waits for may have begun
+                return True
 
     def await_end(self, deadline: Deadline) -> bool:
         """Wait until the agent has ended for good, its last run has left and all callbacks have been called."""
@@ -339,11 +346,12 @@ class AgentEntry:
     def _give_up(self) -> None:
         """An actor, a provider or a tool will not end: whoever waits is told, whatever it does later."""
         log.warning("stop_timed_out", agent=self.name)
+        self._gave_up = True
         error = CancelledError("the agent was stopped; its run did not end in time")
         self.book.close(
             self.book.why_closed() or f"agent {self.name!r} is being stopped",
             lambda request: self.outcome(request.id, "cancelled", error),
-            withdraw=False,
+            withdraw=not self.suspending and self.fenced is None,
         )
 
     def _restarting(self, reason: ExitReason) -> None:
@@ -395,10 +403,16 @@ class AgentEntry:
         self.book.when_settled(self._bury)
         self._notify()
 
-    def _end_run_in_log(self) -> None:
-        """No incarnation will come to end, or to go on with, what the last one had to leave."""
+    def _end_run_in_log(self, *, fence: bool = False) -> None:
+        """No incarnation will come to end, or to go on with, what the last one had to leave.
+
+        Args:
+            fence: The run may be there still: from here on it writes nothing.
+        """
         why = "the agent was stopped"
         try:
+            if fence:
+                self.book.begin_incarnation()
             conversation, _ = fold((*self.store.load(self.agent_id), *self._unwritten), 0.0)
         except AlloyError as error:
             log.error("run_not_ended", agent=self.name, **traced(error))
@@ -415,6 +429,8 @@ class AgentEntry:
 
     def _bury(self) -> None:
         """Everyone was told; when it has said goodbye, nothing of the agent is needed any more."""
+        if self._gave_up and self.store.durable and not self.suspending and self.fenced is None:
+            self._end_run_in_log(fence=True)
         self.book.note(*self.take_unwritten())
         for topic in self.config.subscribe:
             self._pubsub.detach(topic, self._hear)
@@ -422,6 +438,12 @@ class AgentEntry:
         self.callbacks.close()
         self._buried = True
         self._notify()
+
+    def let_go(self) -> None:
+        """It has said goodbye: its journal, and its name, are whoever's is next."""
+        self.book.retire()
+        self.over = True
+        self._over(self)
 
     def outcome(
         self,
