@@ -51,7 +51,9 @@ def thinking_config(given: object) -> dict[str, Any]:
         return {"thinkingBudget": 0}
     if isinstance(given, str):
         if given.lower() not in LEVELS:
-            raise ConfigError(f"thinking must be one of {', '.join(LEVELS)} where it is a level, not {given!r}")
+            raise ConfigError(
+                f"thinking must be one of {', '.join(LEVELS)} where it is a level, not {given!r}"
+            )
         return {"thinkingLevel": given.upper(), "includeThoughts": True}
     if not isinstance(given, int) or given < -1:
         raise ConfigError(
@@ -64,8 +66,8 @@ def thinking_config(given: object) -> dict[str, Any]:
 def safety_settings(given: object) -> list[dict[str, Any]]:
     """A list as the API takes it, also from a mapping of category to threshold."""
     if isinstance(given, Mapping):
-        settings = check.mapping("safety_settings", given)
-        return [{"category": category, "threshold": value} for category, value in settings.items()]
+        thresholds = check.mapping("safety_settings", given)
+        return [{"category": category, "threshold": value} for category, value in thresholds.items()]
     settings = _mappings("safety_settings", given)
     for setting in settings:
         if not {"category", "threshold"} <= setting.keys():

@@ -9,7 +9,8 @@ FunctionCall.partialArgs.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from alloy_actors.content import (
     AudioBlock,
@@ -27,15 +28,19 @@ from alloy_actors.errors import MalformedReplyError
 from alloy_actors.providers._json import dumps
 
 if TYPE_CHECKING:
+    from typing import Literal
+
+    from alloy_actors.blocks import MediaBlock
     from alloy_actors.content import ContentBlock
 
     Part = dict[str, Any]
+    Kind = Literal["text", "thinking"]
 
 TEXT = {"text", "thought", "thoughtSignature"}
 CALL = {"functionCall", "thoughtSignature"}
 FUNCTION = {"id", "name", "args", "partialArgs", "willContinue"}
 FILE = {"inlineData", "fileData", "thoughtSignature"}
-MEDIA = {"image": ImageBlock, "audio": AudioBlock, "video": VideoBlock}
+MEDIA: dict[str, type[MediaBlock]] = {"image": ImageBlock, "audio": AudioBlock, "video": VideoBlock}
 VALUES = ("stringValue", "numberValue", "boolValue")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]")
 
@@ -45,7 +50,7 @@ class OpenText:
 
     __slots__ = ("annotations", "kind", "pieces", "raw", "signature")
 
-    def __init__(self, kind: Literal["text", "thinking"], part: Part) -> None:
+    def __init__(self, kind: Kind, part: Part) -> None:
         self.kind = kind
         self.pieces: list[str] = []
         self.signature: str | None = part.get("thoughtSignature")
@@ -190,7 +195,7 @@ def _assembled(pieces: dict[str, list[Any]]) -> dict[str, Any]:
     for path, found in pieces.items():
         steps = _steps(path)
         place: Any = root
-        for step, after in zip(steps, steps[1:], strict=False):
+        for step, after in pairwise(steps):
             place = _entered(place, step, {} if isinstance(after, str) else [])
         _entered(place, steps[-1], _joined(found))
     return root

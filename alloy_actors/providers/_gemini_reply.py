@@ -45,7 +45,13 @@ REFUSALS = frozenset(
     )
 )
 FAILURES = frozenset(
-    ("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "NO_IMAGE")
+    (
+        "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "NO_IMAGE",
+    )
 )
 """The model has failed at this answer; another one may be better."""
 FACTS = {"responseId": "id", "modelVersion": "model", "promptFeedback": "prompt_feedback"}
@@ -95,7 +101,9 @@ class ContentReply(ReplyFold):
             found = _camel(found)
         for chunk in found if type(found) is list else (found,):
             if type(chunk) is not dict:
-                raise MalformedReplyError(f"the reply is JSON, but no object: {data[:200].decode(errors='replace')!r}")
+                raise MalformedReplyError(
+                    f"the reply is JSON, but no object: {data[:200].decode(errors='replace')!r}"
+                )
             self._chunk(chunk, deltas)
         return False  # no event says that it is the last one
 
@@ -149,7 +157,7 @@ class ContentReply(ReplyFold):
             self._citations = citations.get("citationSources") or citations.get("citations") or []
 
     def _text(self, part: dict[str, Any], text: str, deltas: list[Delta]) -> None:
-        kind = "thinking" if part.get("thought") else "text"
+        kind: parts.Kind = "thinking" if part.get("thought") else "text"
         if self._lenient:
             text = self.mended(kind, text)
         last = self._parts[-1] if self._parts else None
@@ -201,7 +209,9 @@ class ContentReply(ReplyFold):
         texts = [item for item in self._parts if type(item) is parts.OpenText]
         for text in texts[-1:]:
             text.pieces.append(self.lost_half(text.kind))
-        citations = annotate([text for text in texts if text.kind == "text"], self._grounding, self._citations)
+        citations = annotate(
+            [text for text in texts if text.kind == "text"], self._grounding, self._citations
+        )
         return ModelReply(
             Message("assistant", self._blocks(), model=model, origin=origin),
             stop,

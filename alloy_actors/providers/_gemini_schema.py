@@ -146,7 +146,9 @@ class _Translation:
             put["additionalProperties"] = (
                 others if isinstance(others, bool) else self._put(others, f"{where}.*")
             )
-        required = [name for name in node.get("required", ()) if not self._in_cycle((members or {}).get(name))]
+        required = [
+            name for name in node.get("required", ()) if not self._in_cycle((members or {}).get(name))
+        ]
         if required:
             put["required"] = required
 
@@ -163,7 +165,9 @@ class _Translation:
         for value in values:
             kinds.setdefault(_kind(value), []).append(value)
         if "" in kinds:
-            raise self._refusal(where, f"has {kinds[''][0]!r} among its values; Gemini takes text and numbers")
+            raise self._refusal(
+                where, f"has {kinds[''][0]!r} among its values; Gemini takes text and numbers"
+            )
         groups = [
             {"type": kind} if kind in ("null", "boolean") else {"type": kind, "enum": found}
             for kind, found in kinds.items()
@@ -205,7 +209,8 @@ class _Translation:
     def _in_cycle(self, member: Any) -> bool:
         """Whether a property leads back to the definition that it stands in: the API takes it as an optional one only."""
         return self._inside is not None and any(
-            name == self._inside or self._inside in self._reached.get(name, ()) for name in _references(member)
+            name == self._inside or self._inside in self._reached.get(name, ())
+            for name in _references(member)
         )
 
     def _reach(self, name: str) -> set[str]:
