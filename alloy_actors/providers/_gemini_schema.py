@@ -50,6 +50,7 @@ REFUSED = (
     "unevaluatedItems",
     "$dynamicRef",
 )
+DEFINITIONS = ("$defs", "definitions")
 FORMATS = frozenset(("date-time", "date", "time", "float", "double", "int32", "int64"))
 WORDS_ALONE = frozenset(("$ref", "title", "description", "default", "examples", "deprecated"))
 _REFERENCE = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
@@ -89,14 +90,18 @@ def translated(schema: Mapping[str, Any], what: str) -> Schema:
 class _Translation:
     def __init__(self, schema: Mapping[str, Any], what: str) -> None:
         self._what = what
-        self._root = dict(schema)
+        self._root = {word: value for word, value in schema.items() if word not in DEFINITIONS}
         self._definitions: Schema = {**schema.get("definitions", {}), **schema.get("$defs", {})}
         self._reached = {name: self._reach(name) for name in self._definitions}
         self._used: list[str] = []  # definitions that a reference was left to
         self._inside: str | None = None
 
     def whole(self) -> Schema:
-        put = self._put(self._root, "")
+        root = self._root
+        if "$ref" in root:  # a recursive model is a reference to one of its own definitions
+            name = self._target(root["$ref"], "")
+            root = {**self._definitions[name], **{word: root[word] for word in root if word != "$ref"}}
+        put = self._put(root, "")
         definitions: Schema = {}
         for name in self._used:  # grows while it is walked
             self._inside = name
