@@ -44,8 +44,10 @@ MADE_UP = "gemini_call_"
 PLACEHOLDER = "skip_thought_signature_validator"
 """What stands for the signature of a call that another model made: Gemini 3 refuses a first call without one."""
 IMAGES = ("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif")
-MAX_DATA = 100 * 1024 * 1024  # characters of base64 in one file
-_LONG_NUMBER = re.compile(r"\d{16}")  # the API keeps numbers as doubles
+MEGABYTE = 1024 * 1024
+LIMITS = {"application/pdf": 50 * MEGABYTE}  # bytes in one file inside of a request
+MAX_BYTES = 100 * MEGABYTE
+_WIDE_NUMBER = re.compile(r"\d{16}|[eE]\+?\d{3}")  # the API keeps numbers as doubles
 
 
 class ContentsFormat(WireFormat):
@@ -143,7 +145,7 @@ def _result(result: ToolResult, name: str) -> Wire:
 
 def _object_in(text: str) -> Wire | None:
     """A JSON object that the API takes as it is: `output` and `error` have a meaning of their own there."""
-    if text[:1] != "{" or _LONG_NUMBER.search(text):
+    if text[:1] != "{" or _WIDE_NUMBER.search(text):
         return None
     try:
         value: Wire = from_json(text, allow_inf_nan=False)
@@ -177,9 +179,10 @@ def _file(block: MediaBlock) -> Wire:
             f"{name}: mime_type {block.mime_type!r} is none that Gemini takes; "
             f"convert the image to one of {', '.join(IMAGES)}"
         )
-    if len(block.data) > MAX_DATA:
+    size, limit = len(block.data) * 3 // 4, LIMITS.get(block.mime_type, MAX_BYTES)
+    if size > limit:
         raise InvalidRequestError(
-            f"{name}: data has {len(block.data):,} characters, Gemini takes {MAX_DATA:,} of base64; "
+            f"{name}: data is {size:,} bytes, Gemini takes {limit:,} of {block.mime_type} inside a request; "
             "upload the file and pass its uri"
         )
     return {"inlineData": {"mimeType": _kind(block), "data": block.data}}

@@ -136,10 +136,9 @@ class _Translation:
     def _put_inner(self, put: Schema, node: Schema, where: str) -> None:
         if isinstance(node.get("items"), dict):
             put["items"] = self._put(node["items"], f"{where}[]")
-        if "prefixItems" in node:
-            put["prefixItems"] = [
-                self._put(item, f"{where}[{at}]") for at, item in enumerate(node["prefixItems"])
-            ]
+        first = node["items"] if isinstance(node.get("items"), list) else node.get("prefixItems")
+        if first:  # older drafts had them in `items`
+            put["prefixItems"] = [self._put(item, f"{where}[{at}]") for at, item in enumerate(first)]
         members = node.get("properties")
         if members:
             put["properties"] = {
@@ -236,9 +235,9 @@ class _Translation:
 def _told(node: Schema, put: Schema) -> Iterator[str]:
     """What the description has to say; bounds of whole numbers are put as the bounds that the API knows."""
     for word in TOLD:
-        if word not in node or word in put:
+        value = node.get(word)
+        if value is None or word in put:
             continue
-        value = node[word]
         whole = node.get("type") == "integer" and type(value) is int
         if word == "exclusiveMinimum" and whole:
             put["minimum"] = max(value + 1, put.get("minimum", value + 1))

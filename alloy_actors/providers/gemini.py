@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from alloy_actors.providers._base import ApiKey
 
 API_URL = "https://generativelanguage.googleapis.com"
-ASKS_FOR_JSON = "application/json"
 
 
 class Gemini(HTTPProvider):
@@ -154,7 +153,7 @@ class Gemini(HTTPProvider):
         if schema is None or any(name in self._config for name in options.FORMS):
             return self._config
         answer = {
-            "responseMimeType": ASKS_FOR_JSON,
+            "responseMimeType": "application/json",
             "responseJsonSchema": translated(schema, "the output schema"),
         }
         return {**self._config, **answer}

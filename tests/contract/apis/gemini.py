@@ -51,13 +51,14 @@ def own(origin: str) -> dict[str, ModelRequest]:
         "results_of_calls_in_json": ModelRequest(
             (
                 user("hi"),
-                said(origin, *(ToolCall(f"call_{at}", "add", {}) for at in range(5))),
+                said(origin, *(ToolCall(f"call_{at}", "add", {}) for at in range(6))),
                 user(
                     ToolResult("call_0", '{"error": "is a word of theirs"}'),
                     ToolResult("call_1", "[1, 2]"),
                     ToolResult("call_2", '{"id": 1234567890123456789}'),
                     ToolResult("call_3", "{no json"),
-                    ToolResult("call_4", '{"why": "no"}', is_error=True),
+                    ToolResult("call_4", '{"far": 1e999}'),
+                    ToolResult("call_5", '{"why": "no"}', is_error=True),
                 ),
             )
         ),

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from alloy_actors import errors
 from alloy_actors.content import DocumentBlock, ImageBlock, Message, TextBlock, ToolCall, ToolResult, user
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
+from alloy_actors.providers._gemini_request import LIMITS
 from alloy_actors.providers.gemini import Gemini
 from alloy_actors.providers.model_strings import provider_from
 from alloy_actors.tooldef import tool
@@ -192,12 +193,15 @@ def test_the_caller_s_members_replace_ours() -> None:
             "ImageBlock: mime_type 'image/gif' is none that Gemini takes; convert",
         ),
         (
-            DocumentBlock("application/pdf", "a" * (100 * 1024 * 1024 + 1)),
-            "DocumentBlock: data has .* upload",
+            DocumentBlock("application/pdf", "JVBERi0xLjQK"),
+            "DocumentBlock: data is 9 bytes, Gemini takes 8 of application/pdf inside a request; upload",
         ),
     ],
 )
-def test_a_file_that_the_api_refuses_is_an_error_before_anything_is_sent(block, says: str) -> None:
+def test_a_file_that_the_api_refuses_is_an_error_before_anything_is_sent(
+    block, says: str, monkeypatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "application/pdf", 8)
     recorder = Recorder()
     with pytest.raises(errors.InvalidRequestError, match=says):
         recorder.ask(ModelRequest((user(block),)))

@@ -45,6 +45,8 @@ def member(schema: dict) -> dict:
             {"type": "array", "prefixItems": [{"type": "string"}, {"const": 1}], "items": False},
             {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer", "enum": [1]}]},
         ),
+        ({"items": [{"const": "a"}]}, {"prefixItems": [{"type": "string", "enum": ["a"]}]}),
+        ({"type": "string", "default": None}, {"type": "string"}),
         ({"type": "object", "additionalProperties": {"const": 1}}, {"type": "object", "additionalProperties": {"type": "integer", "enum": [1]}}),
         ({"type": "object", "additionalProperties": True}, {"type": "object", "additionalProperties": True}),
         (True, {}),
@@ -157,14 +159,12 @@ def test_the_tools_that_people_write_are_declared() -> None:
                         },
                         {"type": "null"},
                     ],
-                    "description": "(default: null)",
                 },
                 "notes": {
                     "anyOf": [
                         {"type": "object", "additionalProperties": {"type": "string"}},
                         {"type": "null"},
                     ],
-                    "description": "(default: null)",
                 },
             },
             "additionalProperties": False,
