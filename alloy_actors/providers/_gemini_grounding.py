@@ -25,8 +25,12 @@ def annotate(
     found: list[Annotation] = []
     chunks = _dicts(grounding.get("groundingChunks"))
     for support in _dicts(grounding.get("groundingSupports")):
-        indices = support.get("groundingChunkIndices") or ()
-        sources = [chunks[at] for at in indices if isinstance(at, int) and 0 <= at < len(chunks)]
+        indices = support.get("groundingChunkIndices")
+        sources = [
+            chunks[at]
+            for at in (indices if isinstance(indices, list) else ())
+            if isinstance(at, int) and 0 <= at < len(chunks)
+        ]
         annotation = {**support, "groundingChunks": sources}
         found.append(annotation)
         segment = support.get("segment")

@@ -98,8 +98,10 @@ class OpenCall:
         """One more piece of it."""
         if function.get("args") is not None:
             self.args = function["args"]
-        for piece in function.get("partialArgs") or ():
-            path = piece.get("jsonPath", "")
+        for piece in listed(function.get("partialArgs"), "the pieces of a call"):
+            path = piece.get("jsonPath", "") if type(piece) is dict else None
+            if type(path) is not str:
+                raise MalformedReplyError("a piece of a call says no path")
             if "stringValue" in piece and path in self.pieces:
                 self.pieces[path].append(piece["stringValue"])
             else:
@@ -126,6 +128,19 @@ class OpenCall:
             self.signature,
             raw=self.raw,
         )
+
+
+def listed(value: Any, what: str) -> list[Any]:
+    """A list that may be left out.
+
+    Raises:
+        MalformedReplyError: It is something else.
+    """
+    if not value:
+        return []
+    if type(value) is not list:
+        raise MalformedReplyError(f"{what} are no list")
+    return value
 
 
 def block_of(part: Any, number: int, code_id: str) -> ContentBlock:

@@ -134,7 +134,7 @@ class ContentReply(ReplyFold):
         self._seen = True
         content = candidate.get("content")
         if type(content) is dict:
-            for part in content.get("parts") or ():
+            for part in parts.listed(content.get("parts"), "the parts of the answer"):
                 text = part.get("text") if type(part) is dict else None
                 if type(text) is str:
                     self._text(part, text, deltas)
@@ -150,10 +150,10 @@ class ContentReply(ReplyFold):
             if candidate.get(name):
                 self._facts[ours] = candidate[name]
         grounding = candidate.get("groundingMetadata")
-        if grounding:
+        if type(grounding) is dict:
             self._grounding.update({name: value for name, value in grounding.items() if value})
         citations = candidate.get("citationMetadata")
-        if citations:
+        if type(citations) is dict:
             self._citations = citations.get("citationSources") or citations.get("citations") or []
 
     def _text(self, part: dict[str, Any], text: str, deltas: list[Delta]) -> None:
@@ -253,7 +253,8 @@ class ContentReply(ReplyFold):
             facts["grounding_metadata"] = self._grounding
         if citations:
             facts["citations"] = citations
-        used = {"google_search": len(self._grounding.get("webSearchQueries") or ())}
+        queries = self._grounding.get("webSearchQueries")
+        used = {"google_search": len(queries) if isinstance(queries, list) else 0}
         for item in self._parts:
             if isinstance(item, ServerToolCall):
                 used[item.name] = used.get(item.name, 0) + 1

@@ -1,13 +1,14 @@
-"""What Gemini has said goes back as it came: every part, wherever its stream was divided."""
+"""What Gemini has said goes back as it came, wherever its stream was divided; nothing that it may say is a crash."""
 
 import json
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alloy_actors.content import Message, user
+from alloy_actors.errors import ProviderError
 from alloy_actors.providers._gemini_reply import ContentReply
 from alloy_actors.providers._gemini_request import PLACEHOLDER, ContentsFormat
 from tests.strategies import names, texts
@@ -78,3 +79,80 @@ def test_parts_go_back_as_they_came(parts: list[Part], cuts: list[int]) -> None:
     assert [content["parts"] for content in map(json.loads, sent)] == [expected(parts)] * bool(
         expected(parts)
     )
+
+
+SAMPLE = {
+    "candidates": [
+        {
+            "content": {
+                "role": "model",
+                "parts": [
+                    {"text": "hm", "thought": True, "thoughtSignature": "YQ=="},
+                    {"functionCall": {"id": "x", "name": "add", "args": {"a": 1}}},
+                    {
+                        "functionCall": {
+                            "name": "add",
+                            "partialArgs": [{"jsonPath": "$.a", "stringValue": "x"}],
+                        }
+                    },
+                    {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+                    {"fileData": {"mimeType": "image/png", "fileUri": "files/a"}},
+                    {"executableCode": {"language": "PYTHON", "code": "print(1)"}},
+                    {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}},
+                    {"toolCall": {"id": "t", "toolType": "URL_CONTEXT", "args": {}}},
+                    {"toolResponse": {"id": "t", "response": {"a": 1}}},
+                    {"text": "It is 1."},
+                ],
+            },
+            "finishReason": "SAFETY",
+            "finishMessage": "Stopped.",
+            "safetyRatings": [{"category": "x"}],
+            "groundingMetadata": {
+                "groundingChunks": [{"web": {"uri": "https://example.org"}}],
+                "groundingSupports": [{"segment": {"text": "It"}, "groundingChunkIndices": [0]}],
+                "webSearchQueries": ["x"],
+            },
+            "citationMetadata": {"citationSources": [{"uri": "https://example.org"}]},
+            "index": 0,
+        }
+    ],
+    "promptFeedback": {"blockReason": "SAFETY"},
+    "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2},
+    "responseId": "r",
+}
+
+
+def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, item in items for found in paths(item, (*path, key)))]
+
+
+PATHS = paths(SAMPLE)[1:]
+
+
+def changed(path: tuple[str | int, ...], value: Any) -> Any:
+    sample: Any = json.loads(json.dumps(SAMPLE))
+    place = sample
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return sample
+
+
+@given(
+    path=st.sampled_from(PATHS),
+    value=st.sampled_from(
+        [None, True, 0, 7, -1.5, "", "x", [], [None], ["x"], [[]], {}, {"x": 1}, {"x": None}]
+    ),
+)
+@settings(max_examples=400)
+def test_a_reply_with_anything_anywhere_is_read_or_refused_with_a_typed_error(
+    path: tuple[str | int, ...], value: Any
+) -> None:
+    fold = ContentReply()
+    try:
+        fold.feed(json.dumps(changed(path, value)).encode(), [])
+        message = fold.finish(model="m", origin=ORIGIN).message
+    except ProviderError:
+        return
+    assert all(map(json.loads, ContentsFormat.of(ORIGIN).messages((user("hi"), message))))
