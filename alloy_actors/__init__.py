@@ -76,6 +76,7 @@ from alloy_actors.events import (
 from alloy_actors.middleware import Block, Edit, Halt, Middleware, RunView
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
 from alloy_actors.providers.anthropic import Anthropic
+from alloy_actors.providers.gemini import Gemini
 from alloy_actors.providers.openai import OpenAI
 from alloy_actors.providers.openai_compat import OpenAICompat
 from alloy_actors.providers.xai import XAI
@@ -106,6 +107,7 @@ __all__ = [
     "Edit",
     "Event",
     "FencedError",
+    "Gemini",
     "Halt",
     "HaltedError",
     "Health",

@@ -104,7 +104,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text blocks joined by newlines, but by nothing where a citation begins or ends; "" when there is none."""
+        """The text blocks joined by newlines, but by nothing where a citation or a signature divides them; "" for none."""
         if isinstance(self.content, str):
             return self.content
         pieces: list[str] = []
@@ -167,10 +167,10 @@ def tool_results(results: Iterable[ToolResult]) -> Message:
 
 
 def _runs_on(before: ContentBlock | None, block: TextBlock) -> bool:
-    """Whether both are one text that was split, in the middle of a sentence, because a part of it is cited."""
+    """Whether both are one text that was split, in the middle of a sentence, by what belongs to a part of it."""
     if not isinstance(before, TextBlock) or before.phase != block.phase:
         return False
-    return bool(before.annotations or block.annotations)
+    return bool(before.annotations or block.annotations or before.signature or block.signature)
 
 
 def _content(parts: tuple[str | ContentBlock, ...]) -> str | tuple[ContentBlock, ...]:

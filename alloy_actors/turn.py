@@ -15,6 +15,7 @@ from alloy_actors.conversation import unknown_outcome
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import (
     AlloyError,
+    ConfigError,
     CrashError,
     FencedError,
     HaltedError,
@@ -226,7 +227,7 @@ class Run:
                 max_retries=spec.config.max_retries,
                 backoff=spec.config.retry_backoff,
             )
-        except (ProviderError, asyncio.CancelledError, GeneratorExit):
+        except (ProviderError, ConfigError, asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as bug:  # also SystemExit, which would end the loop for everyone
             log.error(

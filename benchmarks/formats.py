@@ -60,10 +60,20 @@ def _anthropic() -> list[object]:
     ]
 
 
+def _gemini() -> list[object]:
+    def chunk(text: str, **end: str) -> dict[str, object]:
+        candidate = {"content": {"parts": [{"text": text}], "role": "model"}, **end, "index": 0}
+        usage = {"promptTokenCount": 9, "candidatesTokenCount": DELTAS, "totalTokenCount": 9 + DELTAS}
+        return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m", "responseId": "r_1"}
+
+    return [*[chunk(PIECE)] * DELTAS, chunk("", finishReason="STOP")]
+
+
 FORMATS: dict[str, tuple[Callable[[str], alloy.Provider], Callable[[], list[object]]]] = {
     "chat": (lambda url: alloy.OpenAICompat("m", api_url=url), _chat),
     "responses": (lambda url: alloy.OpenAI("m", "sk-none", url), _responses),
     "anthropic": (lambda url: alloy.Anthropic("m", "sk-ant-none", url), _anthropic),
+    "gemini": (lambda url: alloy.Gemini("m", "none", url), _gemini),
 }
 """name -> (a provider for this server, the events of the answer)."""
 

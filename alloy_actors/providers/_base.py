@@ -231,18 +231,20 @@ class HTTPProvider:
         return ([key] if key else []) + [value for value in secrets if len(value) >= 12]
 
 
-def key_or_env(api_key: ApiKey, owner: str, variable: str) -> ApiKey:
-    """The key given, else the environment variable's.
+def key_or_env(api_key: ApiKey, owner: str, *variables: str) -> ApiKey:
+    """The key given, else that of the first of the environment variables that is set.
 
     Raises:
         ConfigError: There is neither.
     """
     if api_key is not None:
         return api_key
-    found = os.environ.get(variable, "").strip()
-    if not found:
-        raise ConfigError(f"{owner} needs a key: pass api_key=, or set {variable} in the environment")
-    return found
+    for variable in variables:
+        found = os.environ.get(variable, "").strip()
+        if found:
+            return found
+    names = " or ".join(variables)
+    raise ConfigError(f"{owner} needs a key: pass api_key=, or set {names} in the environment")
 
 
 def _endpoint_maker(http_client: AsyncClient | None, shared: SharedOptions) -> Callable[[str], Endpoint]:

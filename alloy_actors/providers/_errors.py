@@ -62,6 +62,7 @@ LABELS: dict[str, type[ProviderError]] = {
     "permission_error": AuthError,
     "UNAUTHENTICATED": AuthError,
     "PERMISSION_DENIED": AuthError,
+    "API_KEY_INVALID": AuthError,  # Google, as an invalid argument
 }
 STATUSES: dict[int, type[ProviderError]] = {
     401: AuthError,
@@ -81,6 +82,7 @@ class _Facts:
     type: str | None = None
     code: str | None = None
     status: int | None = None  # a status as `code`, as OpenRouter writes it into streams
+    retry_after: float | None = None  # Google says it in the body
 
 
 def from_response(
@@ -143,12 +145,13 @@ def _build(
     else:
         text = facts.message
     secrets = tuple(secrets)
+    wait = headers and retry_after(headers)
     return kind(
         redact(mend(text), secrets),
         status=status,
         code=redact(facts.code or facts.type or "", secrets) or None,
         request_id=headers and request_id(headers),
-        retry_after=headers and retry_after(headers),
+        retry_after=facts.retry_after if wait is None else wait,
     )
 
 
@@ -185,12 +188,26 @@ def _facts(body: Any) -> _Facts:
     if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
         message = f"{message}: {metadata['raw']}"  # OpenRouter keeps the upstream's own words there
     status = code if isinstance(code, int) and 400 <= code < 600 else None
+    reason, wait = _google_details(error.get("details"))
     return _Facts(
         message=_short(message if isinstance(message, str) and message else _as_json(error)),
         type=kind if isinstance(kind, str) else None,
-        code=code if isinstance(code, str) else None,
+        code=code if isinstance(code, str) else reason,
         status=status,
+        retry_after=wait,
     )
+
+
+def _google_details(details: Any) -> tuple[str | None, float | None]:
+    """The reason and the seconds to wait that Google's `google.rpc` details name."""
+    reason = wait = None
+    for detail in details if isinstance(details, list) else ():
+        kind = str(detail.get("@type")) if isinstance(detail, dict) else ""
+        if kind.endswith("google.rpc.ErrorInfo") and isinstance(detail.get("reason"), str):
+            reason = detail["reason"]
+        elif kind.endswith("google.rpc.RetryInfo"):
+            wait = _number(str(detail.get("retryDelay")).removesuffix("s"))
+    return reason, wait
 
 
 def _number(text: str | None) -> float | None:

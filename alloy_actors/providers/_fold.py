@@ -62,13 +62,25 @@ class ReplyFold:
         raise NotImplementedError
 
     def parse(self, data: bytes) -> dict[str, Any]:
-        """A JSON object; forgives half a surrogate pair, after which `mended` looks for the other one.
+        """A JSON object; see `decoded`.
 
         Raises:
             MalformedReplyError: It is something else.
         """
+        value = self.decoded(data)
+        if type(value) is not dict:
+            shown = data[:200].decode("utf-8", "replace")
+            raise MalformedReplyError(f"the reply is JSON, but no object: {shown!r}")
+        return value
+
+    def decoded(self, data: bytes) -> Any:
+        """JSON; forgives half a surrogate pair, after which `mended` looks for the other one.
+
+        Raises:
+            MalformedReplyError: It is none.
+        """
         try:
-            value = from_json(data)
+            return from_json(data)
         except ValueError:
             try:
                 value = loads(data)
@@ -76,10 +88,7 @@ class ReplyFold:
                 shown = data[:200].decode("utf-8", "replace")
                 raise MalformedReplyError(f"the reply is not JSON: {shown!r}") from None
             self._lenient = True
-        if type(value) is not dict:
-            shown = data[:200].decode("utf-8", "replace")
-            raise MalformedReplyError(f"the reply is JSON, but no object: {shown!r}")
-        return value
+            return value
 
     def error(self, value: Any) -> ProviderError:
         """The error for an error object (or text) in the reply."""

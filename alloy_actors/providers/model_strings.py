@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CLASSES: dict[str, tuple[str, str]] = {
     "anthropic": ("anthropic", "Anthropic"),
+    "gemini": ("gemini", "Gemini"),
     "openai": ("openai", "OpenAI"),
     "xai": ("xai", "XAI"),
 }

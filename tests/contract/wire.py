@@ -42,6 +42,7 @@ class Api:
         make: A provider of model "m" with this `http_client=`, and further options of its own.
         stops: The official SDK's word for the stop reason, and what may become of it here.
         usage: Ours as the official SDK counts it: [input, output].
+        beside: Of a reply, [input, output] tokens that we count and the official SDK counts elsewhere.
         thinking: Characters of reasoning as the official SDK counts them.
         made_up: Ids that the provider invents at random where the server gives none.
         known: Recorded exchanges that are read otherwise than the SDK reads them, by id, with the reason.
@@ -55,6 +56,7 @@ class Api:
     stops: Mapping[str, set[str]]
     fixtures: int
     usage: Callable[[Usage], list[int]] = total
+    beside: Callable[[ModelReply], list[int]] = lambda _: [0, 0]
     thinking: Callable[[Message], int] = lambda message: len(message.thinking or "")
     made_up: re.Pattern[str] = re.compile(r"(?!)")
     known: Mapping[str, str] = field(default_factory=dict)

@@ -21,4 +21,5 @@ def test_every_format_streams_to_a_listener_and_to_an_agent() -> None:
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     lines = {tuple(line.split()[:2]) for line in done.stdout.splitlines()[2:]}
-    assert lines >= {(name, way) for name in ("chat", "anthropic") for way in ("provider", "stream_chat")}
+    names = ("chat", "anthropic", "gemini")
+    assert lines >= {(name, way) for name in names for way in ("provider", "stream_chat")}

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy_actors import Anthropic, OpenAI, OpenAICompat
+from alloy_actors import Anthropic, Gemini, OpenAI, OpenAICompat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,7 @@ MODELS: dict[str, Callable[..., HTTPProvider]] = {
     "anthropic": lambda url, **options: Anthropic(
         "claude-sonnet-4-6", "sk-ant-any", f"{url}/anthropic", **options
     ),
+    "gemini": lambda url, **options: Gemini("gemini-2.5-flash", "any-key", f"{url}/gemini", **options),
 }
 """A provider of each wire format; `url` is the server's."""
 

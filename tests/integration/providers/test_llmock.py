@@ -67,11 +67,15 @@ def test_a_tool_loop_ends_with_text(run, model, streamed: bool) -> None:
     assert reply.message.text
 
 
-def test_broken_arguments_are_an_invalid_call(run, model, llmock) -> None:
+def test_broken_arguments_are_an_invalid_call(run, model, llmock, api) -> None:
     llmock.expect({"type": "tool_fault", "kind": "malformed_arguments"})
     tools: Any = (Weather(),)
     reply = run(model.complete(ModelRequest((user("Weather in Paris?"),), tools), listener(True, [])))
-    assert reply.message.tool_calls[0].invalid
+    (call,) = reply.message.tool_calls
+    if api == "gemini":  # arguments are JSON inside of JSON there: llmock leaves them out
+        assert call.input == {}
+    else:
+        assert call.invalid
 
 
 @pytest.mark.parametrize("streamed", [False, True])

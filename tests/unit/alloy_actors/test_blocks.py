@@ -61,6 +61,16 @@ def test_text_blocks_are_lines_but_a_cited_sentence_is_not_torn_apart() -> None:
     assert assistant().text == ""
 
 
+def test_a_text_that_a_signature_divides_stays_whole() -> None:
+    """T90, T83."""
+    assert (
+        assistant(TextBlock("Hel", signature="s"), TextBlock("lo"), TextBlock("", signature="t")).text
+        == "Hello"
+    )
+    apart = (TextBlock("I add.", signature="s"), ToolCall("c", "t", {}), TextBlock("Done."))
+    assert assistant(*apart).text == "I add.\nDone."
+
+
 def test_thinking_that_nobody_can_read_is_none() -> None:
     assert assistant(ThinkingBlock("", signature="s"), TextBlock("hi")).thinking is None
     assert assistant(ThinkingBlock("a"), ThinkingBlock("", "s"), ThinkingBlock("b")).thinking == "a\nb"

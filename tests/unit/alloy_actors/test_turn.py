@@ -222,6 +222,12 @@ def test_a_bug_of_a_provider_is_a_value_with_its_cause(listen: bool) -> None:
     check_sendable(result.messages)
 
 
+def test_a_tool_that_a_provider_cannot_declare_is_the_caller_s_mistake_and_no_bug(listen: bool) -> None:
+    scene = Scene([errors.ConfigError("tool 'x': ...")] * 2, listen=listen)
+    assert isinstance(scene.play().error, errors.ConfigError)
+    assert len(scene.provider.requests) == 1
+
+
 def test_a_refusal_is_an_error_and_not_part_of_the_history(listen: bool) -> None:
     result = Scene(SCRIPTS["refusal"], listen=listen).play()
     assert result.status == "error"
