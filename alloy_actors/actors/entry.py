@@ -121,7 +121,6 @@ class AgentEntry:
         "runner",
         "stop_requested",
         "store",
-        "suspending",
     )
 
     def __init__(
@@ -165,13 +164,17 @@ class AgentEntry:
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], None]] = []
         self.stop_requested = False  # an actor that comes up nevertheless ends at once
-        self.suspending = False  # the system is being stopped: what is not done is left to its next start
         self.report_interrupted = (
             False  # a run that an earlier process began ends here, and is not gone on with
         )
         self.fenced: FencedError | None = None  # another process has the journal
         self._folded: tuple[Journal, Conversation] | None = None
         self._unwritten: tuple[Record, ...] = ()
+
+    @property
+    def suspending(self) -> bool:
+        """Whether an end now leaves what is not done to the next start: unless the agent itself was stopped."""
+        return self.store.durable and not self.stop_requested
 
     def take_up(self) -> bool:
         """Read what the store has of this agent, before anybody hands in requests; whether there was anything.

@@ -275,8 +275,6 @@ class AgentSystem:
                 return
             self._stopped = True
             entries = list(self._entries.values())
-        for entry in entries:
-            entry.suspending = self._store.durable
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
         with blocking_region():
             self._root.stop(timeout=deadline.remaining())

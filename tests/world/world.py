@@ -217,8 +217,7 @@ class World:
         self.process = self._start()
 
     def _stop(self, process: Process, *, agent_only: bool) -> None:
-        process.entry.suspending = not agent_only
-        process.entry.stop_requested = True
+        process.entry.stop_requested = agent_only
         if process.actor is not None:
             process.stop_actor()
         elif process.entry.condition != "stopped":

@@ -1,0 +1,69 @@
+"""Ends of agents on disk that are no `agent.stop()`, or one that nobody waits for: what was accepted is not lost."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import alloy_actors as alloy
+from alloy_actors.store.sqlite import SqliteStore
+from alloy_actors.testing import Gate, ScriptedProvider, held
+
+WAIT = 10.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "agents.db"
+
+
+@pytest.fixture
+def system(path: Path) -> Iterator[alloy.AgentSystem]:
+    with alloy.AgentSystem(store=f"sqlite:///{path}") as made:
+        yield made
+
+
+def busy(system: alloy.AgentSystem) -> tuple[alloy.AgentRef, queue.SimpleQueue[alloy.Result]]:
+    """An agent with a run that is on and a request that waits; its results."""
+    gate = Gate()
+    told: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    agent = system.spawn("ada", provider=ScriptedProvider([held(gate, "never")]))
+    agent.send_message("running", told.put, request_id="r1")
+    gate.arrived()
+    agent.send_message("waiting", told.put, request_id="r2")
+    return agent, told
+
+
+def go_on(path: Path) -> dict[str, str]:
+    """What a later start makes of the two requests."""
+    with alloy.AgentSystem(store=f"sqlite:///{path}") as system:
+        agent = system.spawn("ada", provider=ScriptedProvider(["one", "two"]))
+        return {
+            "r1": agent.chat("running", request_id="r1").text,
+            "r2": agent.chat("waiting", request_id="r2").text,
+        }
+
+
+def test_a_spawn_that_is_refused_takes_nothing_from_the_store(system: alloy.AgentSystem, path: Path) -> None:
+    busy(system)
+    system.stop()
+    with (
+        alloy.AgentSystem(store=f"sqlite:///{path}") as second,
+        pytest.raises(alloy.ConfigError, match="without session="),
+    ):
+        session = alloy.Session(id="x", messages=())
+        second.spawn("ada", provider=ScriptedProvider([]), session=session)
+    assert go_on(path) == {"r1": "one", "r2": "two"}
+
+
+def test_a_tree_that_is_stopped_by_its_root_leaves_its_requests_to_the_next_start(
+    system: alloy.AgentSystem, path: Path
+) -> None:
+    _, told = busy(system)
+    system.supervisor.stop()  # as `supervisors.run`, and the second SIGTERM under `system.run`, do
+    assert {told.get(timeout=WAIT).status, told.get(timeout=WAIT).status} == {"cancelled"}
+    system.stop()
+    assert go_on(path) == {"r1": "one", "r2": "two"}
