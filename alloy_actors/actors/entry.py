@@ -341,7 +341,7 @@ class AgentEntry:
         self.book.close(
             self.book.why_closed() or f"agent {self.name!r} is being stopped",
             lambda request: self.outcome(request.id, "cancelled", error),
-            withdraw=False,
+            withdraw=not self.suspending and self.fenced is None,
         )
 
     def _restarting(self, reason: ExitReason) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import alloy_actors as alloy
+from alloy_actors.actors.entry import AgentEntry
 from alloy_actors.store.sqlite import SqliteStore
 from alloy_actors.testing import Gate, ScriptedProvider, held
+from supervisors import ChildExit
 
 WAIT = 10.0
 
@@ -67,3 +70,23 @@ def test_a_tree_that_is_stopped_by_its_root_leaves_its_requests_to_the_next_star
     assert {told.get(timeout=WAIT).status, told.get(timeout=WAIT).status} == {"cancelled"}
     system.stop()
     assert go_on(path) == {"r1": "one", "r2": "two"}
+
+
+def test_a_stop_that_gives_up_ends_what_waits_in_the_store_as_well(
+    system: alloy.AgentSystem, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = threading.Event()
+    ended = AgentEntry.actor_ended
+
+    def late(entry: AgentEntry, exit_: ChildExit) -> None:
+        assert given_up.wait(WAIT)
+        ended(entry, exit_)
+
+    monkeypatch.setattr(AgentEntry, "actor_ended", late)
+    agent, told = busy(system)
+    agent.stop(timeout=0.001)
+    assert {told.get(timeout=WAIT).status, told.get(timeout=WAIT).status} == {"cancelled"}
+    given_up.set()
+    system.stop()
+    with SqliteStore(path) as store:
+        assert store.unfinished() == []
