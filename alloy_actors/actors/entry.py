@@ -96,7 +96,9 @@ class AgentEntry:
     __slots__ = (
         "_buried",
         "_folded",
+        "_gave_up",
         "_lock",
+        "_over",
         "_pubsub",
         "_unwritten",
         "_waiting",
@@ -112,6 +114,7 @@ class AgentEntry:
         "last_exit",
         "last_ref",
         "name",
+        "over",
         "pid",
         "provider",
         "ref",
@@ -132,6 +135,7 @@ class AgentEntry:
         runner: ToolRunner,
         callbacks: Callbacks,
         pubsub: PubSub,
+        over: Callable[[AgentEntry], object] = lambda _: None,
     ) -> None:
         self.name = name
         self.agent_id = agent_id
@@ -144,6 +148,7 @@ class AgentEntry:
             agent_id, store, config.max_pending, config.result_ttl, self.wake, self._publish, self._lost
         )
         self._pubsub = pubsub
+        self._over = over
         self.hooks = (
             Hooks(config.middleware, callbacks.run, config.loop or runner.loop)
             if config.middleware
@@ -151,6 +156,8 @@ class AgentEntry:
         )
         self.condition: Condition = "starting"
         self._buried = False
+        self._gave_up = False  # a run may be left that nobody waits for
+        self.over = False  # nothing will be written or read any more
         self.ref: ActorRef[Any] | None = None
         self.last_ref: ActorRef[Any] | None = (
             None  # its supervisor knows a child that is away by its last ref
@@ -337,6 +344,7 @@ class AgentEntry:
     def _give_up(self) -> None:
         """An actor, a provider or a tool will not end: whoever waits is told, whatever it does later."""
         log.warning("stop_timed_out", agent=self.name)
+        self._gave_up = True
         error = CancelledError("the agent was stopped; its run did not end in time")
         self.book.close(
             self.book.why_closed() or f"agent {self.name!r} is being stopped",
@@ -393,10 +401,16 @@ class AgentEntry:
         self.book.when_settled(self._bury)
         self._notify()
 
-    def _end_run_in_log(self) -> None:
-        """No incarnation will come to end, or to go on with, what the last one had to leave."""
+    def _end_run_in_log(self, *, fence: bool = False) -> None:
+        """No incarnation will come to end, or to go on with, what the last one had to leave.
+
+        Args:
+            fence: The run may be there still: from here on it writes nothing.
+        """
         why = "the agent was stopped"
         try:
+            if fence:
+                self.book.begin_incarnation()
             conversation, _ = fold((*self.store.load(self.agent_id), *self._unwritten), 0.0)
         except AlloyError as error:
             log.error("run_not_ended", agent=self.name, **traced(error))
@@ -413,6 +427,8 @@ class AgentEntry:
 
     def _bury(self) -> None:
         """Everyone was told; when it has said goodbye, nothing of the agent is needed any more."""
+        if self._gave_up and self.store.durable and not self.suspending and self.fenced is None:
+            self._end_run_in_log(fence=True)
         self.book.note(*self.take_unwritten())
         for topic in self.config.subscribe:
             self._pubsub.detach(topic, self._hear)
@@ -420,6 +436,12 @@ class AgentEntry:
         self.callbacks.close()
         self._buried = True
         self._notify()
+
+    def let_go(self) -> None:
+        """It has said goodbye: its journal, and its name, are whoever's is next."""
+        self.book.retire()
+        self.over = True
+        self._over(self)
 
     def outcome(
         self,

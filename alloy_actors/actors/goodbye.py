@@ -24,14 +24,14 @@ def say_goodbye(entry: AgentEntry) -> None:
     """Let an agent's `on_shutdown` be called on the callback pool, then let go of its journal; returns at once."""
     on_shutdown = entry.config.on_shutdown
     if on_shutdown is None or entry.last_ref is None:  # the latter never came up
-        entry.book.retire()
+        entry.let_go()
         return
 
     def call(_: None) -> None:
         try:
             _call(entry, on_shutdown)
         finally:
-            entry.book.retire()
+            entry.let_go()
 
     call.__qualname__ = "on_shutdown"  # in the log, should it raise
     entry.callbacks.submit(call, None)

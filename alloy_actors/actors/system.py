@@ -347,14 +347,19 @@ class AgentSystem:
     def request_stop(self, entry: AgentEntry) -> None:
         """Ask the agents' supervisor to end an agent; returns at once."""
         entry.check_process()
-        self._forget(entry)
         # An actor that is on its way, and that its supervisor does not know by this ref, ends when it comes up.
         entry.stop_requested = True
+        self._free_name(entry)
         if entry.condition != "stopped" and entry.last_ref is not None:
             try:
                 self._agents.terminate_child(entry.last_ref, block=False)
             except NoProcError:
                 pass  # the whole system is being stopped
+
+    def _free_name(self, entry: AgentEntry) -> None:
+        """The name of an agent that was stopped is free when nothing of it writes any more: not while a run leaves."""
+        if entry.stop_requested and entry.over:
+            self._forget(entry)
 
     def _forget(self, entry: AgentEntry) -> None:
         with self._lock:
@@ -381,13 +386,18 @@ class AgentSystem:
         agent_id = name
         if agent_id is None:
             agent_id = session.id if session is not None else f"agent-{uuid.uuid4().hex}"
+        runner = self.runner(config.loop)
         entry = AgentEntry(
-            agent_id, agent_id, config, self._store, self.runner(config.loop), Callbacks(), self._pubsub
+            agent_id, agent_id, config, self._store, runner, Callbacks(), self._pubsub, self._free_name
         )
         with self._lock:
             self._check_running()
-            if agent_id in self._entries:
-                message = f"spawn: an agent named {agent_id!r} exists already in this system: agent({agent_id!r}) is its handle"
+            if (there := self._entries.get(agent_id)) is not None:
+                message = f"spawn: an agent named {agent_id!r} exists already in this system: " + (
+                    "it is being stopped, and has not ended; stop() returns when it has, or at its timeout"
+                    if there.stop_requested
+                    else f"agent({agent_id!r}) is its handle"
+                )
                 raise ConfigError(message)
             self._entries[agent_id] = entry
         if session is not None:

@@ -298,6 +298,34 @@ def test_names_are_unique_until_the_agent_is_stopped(system: alloy.AgentSystem) 
     assert system.spawn("a", provider=ScriptedProvider(["hi"])).chat("hello").text == "hi"
 
 
+def test_the_name_of_a_stopped_agent_is_taken_until_its_run_has_left(system: alloy.AgentSystem) -> None:
+    asked, leave = threading.Event(), threading.Event()
+
+    @alloy.tool
+    async def resign(context: alloy.ToolContext) -> str:
+        """Stop the agent that calls it, and take time to end."""
+        await system.agent(context.agent).astop()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            asked.set()
+            await asyncio.to_thread(leave.wait, WAIT)
+        return "never"
+
+    agent = system.spawn("a", provider=ScriptedProvider([tool_call("resign")]), tools=[resign])
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    agent.send_message("go", results.put)
+    assert asked.wait(WAIT)
+    next_one = ScriptedProvider(["fresh"])
+    with pytest.raises(alloy.ConfigError, match="'a' exists already.*being stopped, and has not ended"):
+        system.spawn("a", provider=next_one)  # it would take up the run that is still leaving
+    leave.set()
+    agent.stop()
+    assert results.get_nowait().status == "cancelled"
+    assert system.spawn("a", provider=next_one).messages() == []
+    assert not next_one.requests
+
+
 def test_an_agent_is_found_by_name_and_made_by_the_factory() -> None:
     def factory(name: str) -> dict[str, object]:
         return {"provider": ScriptedProvider([f"I am {name}"])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ import pytest
 
 import alloy_actors as alloy
 from alloy_actors.actors.entry import AgentEntry
+from alloy_actors.conversation import Conversation
 from alloy_actors.store.sqlite import SqliteStore
-from alloy_actors.testing import Gate, ScriptedProvider, held
+from alloy_actors.testing import Gate, ScriptedProvider, held, tool_call
 from supervisors import ChildExit
+from tests.checks import check_sendable
 
 WAIT = 10.0
 
@@ -90,3 +93,34 @@ def test_a_stop_that_gives_up_ends_what_waits_in_the_store_as_well(
     system.stop()
     with SqliteStore(path) as store:
         assert store.unfinished() == []
+
+
+def test_a_run_that_does_not_leave_in_time_is_over_in_the_store_and_not_gone_on_with(
+    system: alloy.AgentSystem, path: Path
+) -> None:
+    started, leave = threading.Event(), threading.Event()
+
+    @alloy.tool
+    async def cleans_up() -> str:
+        """Take time to end."""
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.to_thread(leave.wait, WAIT)
+        return "never"
+
+    agent = system.spawn("ada", provider=ScriptedProvider([tool_call("cleans_up")]), tools=[cleans_up])
+    agent.send_message("running", request_id="r1")
+    assert started.wait(WAIT)
+    agent.stop(timeout=0.001)
+    assert agent.result("r1").status == "cancelled"
+    leave.set()
+    agent.stop()
+    system.stop()
+    with SqliteStore(path) as store:
+        assert store.unfinished() == []
+        conversation = Conversation()
+        conversation.replay(store.load("ada"))
+    assert conversation.run is None
+    check_sendable(conversation.messages)
