@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from alloy_actors.journal import Journal, Record, Store
     from alloy_actors.result import Result
 
+INTERRUPTED = "the request was interrupted by a newer message"
+
 
 class RequestBook:
     """See the module.
@@ -169,6 +171,8 @@ class RequestBook:
                 self._running = request
             else:
                 self._queue.add(request)
+                if request.when_busy == "interrupt" and self._running is not None:
+                    self._running.why_cancelled = INTERRUPTED
 
     def remember(self, message: Message, result: Result, age: float) -> None:
         """Keep a result from an earlier process readable.
@@ -228,6 +232,8 @@ class RequestBook:
             if isinstance(item, Request):
                 item.state = "running"
                 self._running = item
+                if self._queue.interrupts() and self._draining is None:
+                    item.why_cancelled = INTERRUPTED
             return item
 
     def take_steering(self) -> list[tuple[str, Message]]:
@@ -476,15 +482,14 @@ class RequestBook:
 
     def _interrupt(self, request: Request) -> None:
         """End the run that is on in favour of a request that waits."""
-        why = "the request was interrupted by a newer message"
         with self._lock:
             running = self._running
             if running is None or request.state != "queued":
                 return
-            running.why_cancelled = why
+            running.why_cancelled = INTERRUPTED
             cancel = running.cancel
         if cancel is not None:
-            cancel(why)
+            cancel(INTERRUPTED)
 
     def _take_settled(self) -> list[Callable[[], object]]:
         if self._open or self._telling or not self._settled:

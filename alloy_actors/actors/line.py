@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from alloy_actors.actors.request import Control, Request
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 class Line:
     """Requests and controls in their order; guarded by its book's lock.
 
-    Steering and interrupting requests stand before the others, each behind those of its kind.
+    Interrupting requests stand before steering ones and these before the others, each behind those of its kind.
     """
 
     __slots__ = ("_items",)
@@ -30,18 +29,18 @@ class Line:
 
     def add(self, item: Request | Control) -> None:
         """Put it where it belongs."""
-        position = len(self._items)
-        if isinstance(item, Request) and item.when_busy in ("steer", "interrupt"):
-            kind = item.when_busy
-            ahead = itertools.takewhile(
-                lambda other: isinstance(other, Request) and other.when_busy == kind, self._items
-            )
-            position = sum(1 for _ in ahead)
+        place = _place(item)
+        position = next((at for at, other in enumerate(self._items) if _place(other) > place), len(self._items))
         self._items.insert(position, item)
 
     def put_back(self, requests: Iterable[Request]) -> None:
-        """They were taken, and are next again."""
-        self._items[:0] = requests
+        """Steering ones that were taken, and are to be taken again before others of their kind."""
+        position = sum(1 for item in self._items if _place(item) == 0)
+        self._items[position:position] = requests
+
+    def interrupts(self) -> bool:
+        """Whether the next one is to take the place of whatever runs."""
+        return bool(self._items) and _place(self._items[0]) == 0
 
     def take(self, *, only_awaited: bool) -> Request | Control | None:
         """The next; with `only_awaited` the next that a run waits for."""
@@ -66,3 +65,10 @@ class Line:
         """Empty the line; the requests that stood in it."""
         items, self._items = self._items, []
         return [item for item in items if isinstance(item, Request)]
+
+
+def _place(item: Request | Control) -> int:
+    """Which kind of item comes first."""
+    if isinstance(item, Control):
+        return 2
+    return {"interrupt": 0, "steer": 1}.get(item.when_busy, 2)

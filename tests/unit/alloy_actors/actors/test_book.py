@@ -349,6 +349,36 @@ def test_a_run_that_is_interrupted_before_it_began_is_cancelled_when_it_begins(b
     assert why == ["the request was interrupted by a newer message"]
 
 
+def test_an_interrupting_request_comes_before_a_steering_one_that_has_joined_nothing(bench: Bench) -> None:
+    bench.accept("interrupts", when_busy="interrupt")
+    bench.accept("steers", when_busy="steer")
+    assert bench.book.take().id == "interrupts"
+
+
+def test_of_two_interrupting_requests_the_newer_is_answered_whether_or_not_the_older_had_begun() -> None:
+    bench = Bench()
+    bench.accept("older", when_busy="interrupt")
+    bench.accept("steers", when_busy="steer")
+    bench.accept("newer", when_busy="interrupt")
+    older = bench.book.take()
+    assert older.id == "older"
+    why: list[str] = []
+    bench.book.began(older, lambda text, failure=None: why.append(text))
+    assert why == ["the request was interrupted by a newer message"]
+    bench.book.finish("older", result("older", "cancelled"))
+    newer = bench.book.take()
+    assert (newer.id, newer.why_cancelled) == ("newer", None)
+
+
+def test_a_run_of_an_earlier_process_is_interrupted_by_a_request_that_was_to_interrupt_it(
+    bench: Bench,
+) -> None:
+    running = Request("running", user("hi"), None, (), None)
+    bench.book.adopt(running, "running")
+    bench.book.adopt(Request("interrupts", user("hi"), None, (), None, "interrupt"), "queued")
+    assert running.why_cancelled == "the request was interrupted by a newer message"
+
+
 def test_a_draining_book_takes_and_begins_only_what_a_run_that_is_on_waits_for(bench: Bench) -> None:
     bench.accept("waits")
     bench.book.drain("it is being stopped")
