@@ -53,6 +53,7 @@ class RequestBook:
         "_draining",
         "_finished",
         "_heard",
+        "_idle",
         "_joined",
         "_lock",
         "_log",
@@ -92,6 +93,7 @@ class RequestBook:
         self._draining: str | None = None  # why nothing is accepted but what running runs need
         self._telling = 0  # results whose callbacks are being called
         self._settled: list[Callable[[], object]] = []
+        self._idle: list[Callable[[], object]] = []
 
     def seed(self, messages: tuple[Message, ...], usage: Usage) -> None:
         """Begin the log with a conversation; before the first request, and only where there is no log yet."""
@@ -120,7 +122,8 @@ class RequestBook:
 
         Args:
             request: A new one.
-            bounded: Whether `max_pending` holds.
+            bounded: Whether `max_pending` holds, and a drain refuses it. What a topic says has nobody to try again: it is
+                kept for the next start.
 
         Returns:
             The request itself, or the earlier one with the same id.
@@ -138,7 +141,7 @@ class RequestBook:
                     msg = f"request_id {request.id!r} was already used for another message: ids name one request"
                     raise ConfigError(msg)
                 return known
-            self._check_open(request)
+            self._check_open(request, bounded=bounded)
             if request.when_busy == "reject" and self._open:
                 msg = "the agent has another request: wait for it, or hand this one in with when_busy='queue'"
                 raise BusyError(msg)
@@ -286,18 +289,20 @@ class RequestBook:
             _tell([*callbacks, self._heard], its)
         with self._lock:
             self._telling -= 1
-            settled = self._take_settled()
-        for function in settled:
-            function()
+        self._tell_settled()
         return True
 
     def when_settled(self, function: Callable[[], object]) -> None:
         """Call `function` when every request has its result and everyone was told: now, if so."""
         with self._lock:
             self._settled.append(function)
-            settled = self._take_settled()
-        for waiting in settled:
-            waiting()
+        self._tell_settled()
+
+    def when_idle(self, function: Callable[[], object]) -> None:
+        """Call `function` when no run is on and everyone was told of the last one's end: now, if so."""
+        with self._lock:
+            self._idle.append(function)
+        self._tell_settled()
 
     def cancel(self, request_id: str | None, why: str, cancelled: Callable[[Request], Result]) -> bool:
         """Cancel a request; None is the running one.
@@ -431,10 +436,10 @@ class RequestBook:
             )
             self._log.replace(base + waiting, on_compacted)
 
-    def _check_open(self, request: Request) -> None:
+    def _check_open(self, request: Request, *, bounded: bool) -> None:
         if self._closed is not None:
             raise AgentDownError(self._closed)
-        if self._draining is not None and not request.chain:
+        if self._draining is not None and bounded and not request.chain:
             raise AgentDownError(self._draining)
 
     def _waiting(self) -> int:
@@ -491,11 +496,15 @@ class RequestBook:
         if cancel is not None:
             cancel(INTERRUPTED)
 
-    def _take_settled(self) -> list[Callable[[], object]]:
-        if self._open or self._telling or not self._settled:
-            return []
-        settled, self._settled = self._settled, []
-        return settled
+    def _tell_settled(self) -> None:
+        functions: list[Callable[[], object]] = []
+        with self._lock:
+            if self._running is None and not self._telling:
+                functions, self._idle = self._idle, []
+                if not self._open:
+                    functions, self._settled = functions + self._settled, []
+        for function in functions:
+            function()
 
     def _settle(self, request: Request, result: Result) -> list[OnResult]:
         del self._open[request.id]

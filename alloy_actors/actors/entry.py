@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pykka
@@ -316,16 +317,16 @@ class AgentEntry:
         self._stopped(Shutdown(why))
 
     def await_idle(self, deadline: Deadline) -> bool:
-        """Wait until no run is on; whether none is."""
-        while (running := self.book.running()) is not None:
-            ended: PooledFuture[Result] = PooledFuture()
-            self.book.on_finished(running, ended.set)
+        """Wait until no run is on and the last one's result was told and published; whether that is so."""
+        while True:
+            idle: PooledFuture[None] = PooledFuture()
+            self.book.when_idle(partial(idle.set, None))
             try:
-                ended.get(timeout=deadline.remaining())
+                idle.get(timeout=deadline.remaining())
             except pykka.Timeout:
-                self.book.forget(running, ended.set)
                 return False
-        return True
+            if self.book.running() is None:  # what another agent's run waits for may have begun
+                return True
 
     def await_end(self, deadline: Deadline) -> bool:
         """Wait until the agent has ended for good, its last run has left and all callbacks have been called."""

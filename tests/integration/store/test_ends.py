@@ -124,3 +124,23 @@ def test_a_run_that_does_not_leave_in_time_is_over_in_the_store_and_not_gone_on_
         conversation.replay(store.load("ada"))
     assert conversation.run is None
     check_sendable(conversation.messages)
+
+
+def test_what_a_run_says_to_a_topic_while_the_system_drains_is_kept_for_the_next_start(
+    system: alloy.AgentSystem, path: Path
+) -> None:
+    gate = Gate()
+    writer = system.spawn("writer", provider=ScriptedProvider([held(gate, "a draft")]))
+    reviewer = ScriptedProvider([])
+    system.spawn("reviewer", provider=reviewer, subscribe=["agent:writer:responses"])
+    writer.send_message("write")
+    gate.arrived()
+    assert not system.drain(0.001)
+    gate.release()
+    assert system.drain(WAIT)
+    system.stop()
+    assert not reviewer.requests
+    with alloy.AgentSystem(store=f"sqlite:///{path}") as second:
+        agent = second.spawn("reviewer", provider=ScriptedProvider(["fine"]))
+        asyncio.run(agent.drained())
+        assert [message.text for message in agent.messages()] == ["a draft", "fine"]
