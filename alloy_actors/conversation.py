@@ -77,8 +77,8 @@ class Conversation:
     """Owned by one thread at a time: an agent's handlers, or a run that got a `fork()` of it.
 
     Attributes:
-        messages: In order. A list that is only appended to, and replaced when the conversation starts anew: others
-            hold views of its beginning (`History`).
+        messages: In order. A list that is only appended to, and replaced when the conversation starts anew or its last
+            message gets more words: others hold views of its beginning (`History`).
         usage: Of all runs.
         waiting: Accepted requests whose run has not begun, by id, oldest first.
         run: What is known of the run that is on; None between runs.
@@ -251,8 +251,8 @@ class Conversation:
         """The user's words; beside what the user said last where nobody has answered that, so that roles alternate."""
         last = self.messages[-1] if self.messages else None
         if last is not None and last.role == "user":
-            # No view has got so far: one is taken where a run ends, and there the assistant has the last word.
-            self.messages[-1] = Message("user", (*last.blocks, *message.blocks))
+            # A new list: middleware may hold a view that ends here.
+            self.messages = [*self.messages[:-1], Message("user", (*last.blocks, *message.blocks))]
         else:
             self.messages.append(message)
 

@@ -138,3 +138,20 @@ def test_drained_returns_when_every_request_has_its_result_and_its_callback_was_
     asyncio.run(asyncio.wait_for(scene.agent.drained(), WAIT))
     assert told == ["2", "3"]
     asyncio.run(asyncio.wait_for(scene.agent.drained(), WAIT))
+
+
+def test_what_middleware_was_shown_does_not_change_when_steering_joins_after_it(
+    system: alloy.AgentSystem,
+) -> None:
+    views: list[alloy.RunView] = []
+
+    class Keeps(alloy.Middleware):
+        def after_tool_execution(self, run: alloy.RunView, results: object) -> None:
+            views.append(run)
+
+    scene = Scene(system, tool_call("add", a=1, b=2), "3, as you said", middleware=[Keeps()])
+    scene.agent.steer("say it nicely")
+    scene.gate.release()
+    assert "say it nicely" in scene.result().messages[2].text
+    (view,) = views
+    assert [block.type for block in view.messages[2].blocks] == ["tool_result"]
