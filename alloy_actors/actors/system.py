@@ -89,6 +89,7 @@ class AgentSystem:
         self._lock = threading.Lock()
         self._entries: dict[str, AgentEntry] = {}
         self._stopped = False
+        self._ended = False
         self._draining: str | None = None
         self._pid = os.getpid()
         self._pubsub = PubSub()
@@ -262,7 +263,8 @@ class AgentSystem:
         requests that wait, when their agents are started again.
 
         Args:
-            timeout: Seconds; None is the option `stop_timeout`. Harmless when it is stopped.
+            timeout: Seconds; None is the option `stop_timeout`. Harmless when it is stopped; while another thread is
+                about to stop it, this waits as well.
         """
         if chain():
             message = "an AgentSystem cannot be stopped from inside a run: its stop would wait for that run"
@@ -271,9 +273,9 @@ class AgentSystem:
         if self._pid != os.getpid():
             return  # a forked child: the parent's agents are not ours to stop
         with self._lock:
-            if self._stopped:
+            if self._ended:
                 return
-            self._stopped = True
+            self._stopped = True  # a second call goes through all of it too: the first may have been interrupted
             entries = list(self._entries.values())
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
         with blocking_region():
@@ -281,6 +283,7 @@ class AgentSystem:
             for entry in entries:
                 entry.await_end(deadline)
             self._store.close()
+        self._ended = True
         systems.discard(self)
 
     async def astop(self, timeout: float | None = None) -> None:
@@ -313,7 +316,8 @@ class AgentSystem:
         """Serve until SIGTERM or SIGINT, then drain and stop within `grace` seconds; for the main thread of a daemon.
 
         Args:
-            drain_timeout: Seconds that runs get to finish; None is the option of the system.
+            drain_timeout: Seconds that runs get to finish, of the grace that `stop_timeout` leaves; None is the option of
+                the system.
             grace: Seconds for everything, less than the platform's own limit (30 in Kubernetes).
 
         Returns:
@@ -325,8 +329,10 @@ class AgentSystem:
         limit = self._config.drain_timeout if drain_timeout is None else drain_timeout
 
         def before_stop(left: float) -> None:
-            self.drain(min(limit, left))
-            self.stop()
+            deadline = Deadline.after(left)
+            stopping = min(self._config.stop_timeout, left / 2)  # of the grace, so that what is on can be recorded
+            self.drain(min(limit, left - stopping))
+            self.stop(min(deadline.remaining(), self._config.stop_timeout))
 
         try:
             return run_supervisor(self._root, grace=grace, before_stop=before_stop)
