@@ -406,8 +406,9 @@ class Run:
         except FencedError:
             raise
         except AlloyError as failure:  # the store failed: the caller is told, and the next run tries again
-            status, error = "error", error or failure
-            self._ledger.amend(_end_of(request_id, status, error))  # what the caller is told, also later
+            if error is None:
+                status, error = "error", failure
+                self._ledger.amend(_end_of(request_id, status, error))  # what the caller is told, also later
         reply = self._reply
         result = Result(
             request_id=request_id,

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 _here = threading.local()
 
 
-def in_callback() -> bool:
-    """Whether the caller is a plain callback of some agent: others may wait until it has returned."""
-    return getattr(_here, "actor", None) is not None
-
-
 class CallbackActor(PooledActor):
     """Calls what it is told, one at a time; a callback that raises is logged and harms nothing."""
 

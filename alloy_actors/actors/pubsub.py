@@ -170,13 +170,13 @@ class Subscription:
             if self._closed:
                 return
             full = len(self._messages) >= self._maxsize
-            if not full:
+            if full:  # here and now, so that nothing that comes after what is lost is heard
+                self._closed = self._dropped = True
+            else:
                 self._messages.append(message)
             waiter, self._waiter = self._waiter, None
         if full:
-            self._dropped = True
             self._pubsub.drop(self.topic, self.hear)
-            self._end()
         if waiter is not None:
             waiter.set(None)
 

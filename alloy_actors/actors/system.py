@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from alloy_actors.actors.agent import AgentActor
 from alloy_actors.actors.blocking import blocking_region
-from alloy_actors.actors.callbacks import Callbacks, in_callback
+from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.entry import AgentEntry
 from alloy_actors.actors.guard import chain, check_blocking
 from alloy_actors.actors.pubsub import BUFFERED, PubSub
@@ -89,7 +89,7 @@ class AgentSystem:
         self._lock = threading.Lock()
         self._entries: dict[str, AgentEntry] = {}
         self._stopped = False
-        self._ended = threading.Event()
+        self._ended = False
         self._draining: str | None = None
         self._pid = os.getpid()
         self._pubsub = PubSub()
@@ -263,8 +263,8 @@ class AgentSystem:
         requests that wait, when their agents are started again.
 
         Args:
-            timeout: Seconds; None is the option `stop_timeout`. When it is being stopped already, by a signal for
-                example, this waits for it; harmless when it is stopped.
+            timeout: Seconds; None is the option `stop_timeout`. Harmless when it is stopped; while another thread is
+                about to stop it, this waits as well.
         """
         if chain():
             message = "an AgentSystem cannot be stopped from inside a run: its stop would wait for that run"
@@ -273,21 +273,20 @@ class AgentSystem:
         if self._pid != os.getpid():
             return  # a forked child: the parent's agents are not ours to stop
         with self._lock:
-            first, self._stopped = not self._stopped, True
+            if self._ended:
+                return
+            self._stopped = (
+                True  # a second call goes through all of it too: the first may have been interrupted
+            )
             entries = list(self._entries.values())
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
-        if not first:
-            if not in_callback():  # which the one who stops it waits for
-                with blocking_region():
-                    self._ended.wait(deadline.within(None))
-            return
         with blocking_region():
             self._root.stop(timeout=deadline.remaining())
             for entry in entries:
                 entry.await_end(deadline)
             self._store.close()
+        self._ended = True
         systems.discard(self)
-        self._ended.set()
 
     async def astop(self, timeout: float | None = None) -> None:
         """`stop` for coroutines."""
@@ -319,7 +318,8 @@ class AgentSystem:
         """Serve until SIGTERM or SIGINT, then drain and stop within `grace` seconds; for the main thread of a daemon.
 
         Args:
-            drain_timeout: Seconds that runs get to finish; None is the option of the system.
+            drain_timeout: Seconds that runs get to finish, of the grace that `stop_timeout` leaves; None is the option of
+                the system.
             grace: Seconds for everything, less than the platform's own limit (30 in Kubernetes).
 
         Returns:
@@ -331,8 +331,12 @@ class AgentSystem:
         limit = self._config.drain_timeout if drain_timeout is None else drain_timeout
 
         def before_stop(left: float) -> None:
-            self.drain(min(limit, left))
-            self.stop()
+            deadline = Deadline.after(left)
+            stopping = min(
+                self._config.stop_timeout, left / 2
+            )  # of the grace, so that what is on can be recorded
+            self.drain(min(limit, left - stopping))
+            self.stop(min(deadline.remaining(), self._config.stop_timeout))
 
         try:
             return run_supervisor(self._root, grace=grace, before_stop=before_stop)

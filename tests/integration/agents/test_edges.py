@@ -13,6 +13,7 @@ import alloy_actors as alloy
 from alloy_actors.actors.agent import AgentActor
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.errors import AlloyError, FencedError
+from alloy_actors.journal import RunEnded
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.testing import Gate, ScriptedProvider, hang, held, tool_call
 from tests.checks import check_sendable
@@ -376,6 +377,23 @@ def test_a_store_that_fails_in_the_middle_is_a_result_and_the_agent_lives_on() -
         store.broken = False
         assert agent.chat("3").text == "fine"
         check_sendable(agent.messages())
+
+
+def test_a_cancelled_run_whose_end_the_store_does_not_take_is_cancelled_all_the_same() -> None:
+    store, gate = FailingStore(), Gate()
+    with alloy.AgentSystem(store=store) as system:
+        agent = system.spawn("a", provider=ScriptedProvider([held(gate, "never"), "fine"]))
+        results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+        agent.send_message("1", results.put)
+        gate.arrived()
+        store.broken = True
+        agent.cancel_request()
+        result = results.get(timeout=WAIT)
+        assert (result.status, type(result.error)) == ("cancelled", alloy.CancelledError)
+        store.broken = False
+        assert agent.chat("3").text == "fine"
+        ended = [record for record in store.load("a") if isinstance(record, RunEnded)]
+    assert [record.status for record in ended] == ["cancelled", "completed"]
 
 
 def test_a_second_cancel_at_the_door_changes_nothing() -> None:

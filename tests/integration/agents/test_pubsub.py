@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import alloy_actors as alloy
+from alloy_actors.actors.pubsub import PubSub
 from alloy_actors.testing import Gate, ScriptedProvider, held
 
 WAIT = 5.0
@@ -67,6 +70,49 @@ def test_a_slow_subscriber_is_dropped_counted_and_told_and_the_others_hear_every
     assert list(quick) == []
     with pytest.raises(alloy.ConfigError, match="closed"):
         quick.get(WAIT)
+
+
+def test_nothing_that_comes_after_what_was_lost_is_heard() -> None:
+    heard: list[object] = []
+
+    class Racing(PubSub):
+        """Between the decision to drop and the drop, the consumer reads and another thread publishes."""
+
+        __slots__ = ()
+
+        def drop(self, topic: str, hear: Callable[[object], object]) -> None:
+            heard.append(subscription.get(WAIT))
+            hear("after the gap")
+            super().drop(topic, hear)
+
+    topics = Racing()
+    subscription = topics.subscribe("t", maxsize=1)
+    topics.publish("t", "first")
+    topics.publish("t", "lost")
+    with pytest.raises(alloy.QueueFullError):
+        subscription.get(WAIT)
+    assert (heard, topics.dropped) == (["first"], 1)
+
+
+def test_closing_wakes_who_waits_in_another_thread_and_a_cancelled_wait_loses_nothing(
+    system: alloy.AgentSystem,
+) -> None:
+    subscription = system.subscribe("t")
+
+    async def first(within: float) -> object:
+        async with asyncio.timeout(within):
+            async for message in subscription:
+                return message
+        return None
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(first(0.001))
+    system.publish("t", "late")
+    assert asyncio.run(first(WAIT)) == "late"
+    with ThreadPoolExecutor(1) as pool:
+        rest = pool.submit(list, subscription)
+        subscription.close()
+        assert rest.result(WAIT) == []
 
 
 def test_reading_times_out_and_goes_on(system: alloy.AgentSystem) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -144,3 +144,39 @@ def test_what_a_run_says_to_a_topic_while_the_system_drains_is_kept_for_the_next
         agent = second.spawn("reviewer", provider=ScriptedProvider(["fine"]))
         asyncio.run(agent.drained())
         assert [message.text for message in agent.messages()] == ["a draft", "fine"]
+
+
+def test_a_second_stop_does_not_return_before_the_system_is_stopped(
+    system: alloy.AgentSystem, path: Path
+) -> None:
+    saying, leave = threading.Event(), threading.Event()
+
+    def goodbye(session: alloy.Session) -> None:
+        saying.set()
+        leave.wait(WAIT)
+
+    system.spawn("ada", provider=ScriptedProvider([]), on_shutdown=goodbye)
+    first = threading.Thread(target=system.stop)
+    first.start()
+    assert saying.wait(WAIT)
+    system.stop(timeout=0.01)
+    SqliteStore(path).close()  # which the first one would have done later
+    leave.set()
+    first.join(WAIT)
+
+
+def test_a_drain_under_run_leaves_time_to_record_what_it_interrupts(
+    system: alloy.AgentSystem, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy(system)
+    drains: list[float] = []
+    monkeypatch.setattr(alloy.AgentSystem, "drain", lambda _, timeout: drains.append(timeout))
+
+    def stopped(root: object, *, grace: float, before_stop: Callable[[float], object]) -> int:
+        before_stop(grace)
+        return 0
+
+    monkeypatch.setattr("alloy_actors.actors.system.run_supervisor", stopped)
+    assert system.run(drain_timeout=60, grace=8) == 0
+    assert drains == [4.0]
+    assert go_on(path) == {"r1": "one", "r2": "two"}
