@@ -52,6 +52,10 @@ class Run(Protocol):
     def cleanup_error(self) -> BaseException | None:
         """What `on_stop` or `on_failure` raised."""
 
+    @property
+    def dropped(self) -> int:
+        """How many messages nobody waits for were left in its inbox."""
+
     def is_current(self) -> bool:
         """False once it has ended or was abandoned."""
 

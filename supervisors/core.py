@@ -221,12 +221,13 @@ class Core(Restarter):
             reason = Killed()
         was_up, uptime = record.up_at is not None, self.port.clock.now() - (record.up_at or 0.0)
         record.cancel_timer()
-        cleanup_error = None if record.run is None else record.run.cleanup_error
+        run = record.run
+        assert run is not None
         self.table.ended(record, reason)
-        if cleanup_error is not None and bus.active:
+        if run.cleanup_error is not None and bus.active:
             self.emit(
                 events.CleanupError(
-                    path=self.path, id=record.id, generation=record.generation, exception=cleanup_error
+                    path=self.path, id=record.id, generation=record.generation, exception=run.cleanup_error
                 )
             )
         if not was_up:
@@ -234,7 +235,13 @@ class Core(Restarter):
             return
         if bus.active:
             self.emit(
-                events.ChildExited(path=self.path, id=record.id, generation=record.generation, reason=reason)
+                events.ChildExited(
+                    path=self.path,
+                    id=record.id,
+                    generation=record.generation,
+                    reason=reason,
+                    dropped=run.dropped,
+                )
             )
         wanted = stop is not None and stop.wanted
         bystander = self.is_bystander(record) and not is_interrupt(reason)

@@ -45,9 +45,10 @@ class ChildStarted(ChildEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildExited(ChildEvent):
-    """An incarnation ended."""
+    """An incarnation ended; `dropped` messages nobody waits for were in its inbox, and no one will handle them."""
 
     reason: ExitReason
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

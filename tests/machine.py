@@ -73,6 +73,7 @@ class Run:
         self.record, self.id = record, record.id
         self.ref = SimpleNamespace(actor_urn=urn)
         self.cleanup_error = None
+        self.dropped = 0
         self.deadline = None
 
 

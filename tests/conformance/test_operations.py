@@ -1,5 +1,7 @@
+import gc
 import random
 import threading
+import time
 
 import pykka
 import pytest
@@ -14,6 +16,7 @@ from supervisors import (
     MaxChildren,
     NoProcError,
     NotFound,
+    PooledActor,
     Restarting,
     Running,
     Shutdown,
@@ -211,9 +214,7 @@ def test_S_136_dynamic_children_have_no_id_and_are_found_by_ref(start_dynamic, s
         sup.which_child(ref)
 
 
-def test_S_137_S_138_S_139_thousands_of_children_are_started_counted_and_stopped() -> None:
-    from supervisors import PooledActor
-
+def test_S_137_S_138_thousands_of_children_are_started_counted_and_stopped() -> None:
     for total in (1000, 2000):
         with DynamicSupervisor.start() as sup:
             made = [
@@ -234,6 +235,20 @@ def test_S_137_S_138_S_139_thousands_of_children_are_started_counted_and_stopped
             for done in [sup.terminate_child(ref, block=False) for ref in refs]:
                 assert done.get(timeout=PATIENCE) == Shutdown()
             assert sup.count_children().specs == 0
+
+
+def test_S_139_twice_as_many_children_cost_less_than_six_times_as_much() -> None:
+    def cost(total):
+        gc.collect()
+        began = time.process_time()
+        with DynamicSupervisor.start() as sup:
+            for _ in range(total):
+                sup.start_child(ChildSpec(id=0, start=PooledActor), block=False)
+            assert sup.start_child(ChildSpec(id=0, start=PooledActor)).is_alive()
+        return time.process_time() - began
+
+    cost(100)
+    assert cost(2000) < 6 * cost(1000)
 
 
 def test_S_140_max_children_counts_those_that_are_there(start_dynamic, spec) -> None:

@@ -196,7 +196,7 @@ def test_S_055_of_two_stops_the_shorter_deadline_wins(start, spec, hang) -> None
     assert time.monotonic() - started < PATIENCE
 
 
-def test_S_056_a_stop_drops_what_is_queued_and_fails_queued_asks(start, spec, do) -> None:
+def test_S_056_a_stop_drops_and_counts_what_is_queued_and_fails_queued_asks(start, spec, do, events) -> None:
     sup = start([spec("a")])
     ref, work, seen = sup.which_child("a").ref, do.until_asked(), []
     ref.tell(work)
@@ -208,6 +208,7 @@ def test_S_056_a_stop_drops_what_is_queued_and_fails_queued_asks(start, spec, do
     with pytest.raises(pykka.ActorDeadError):
         asked.get(timeout=PATIENCE)
     assert seen == []
+    assert events.wait(ChildExited).dropped == 1000
 
 
 def test_S_057_drain_handles_what_is_queued_first(start, spec, hang, journal) -> None:
