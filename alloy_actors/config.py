@@ -187,11 +187,19 @@ def check_name(where: str, option: str, name: object) -> None:
     """Refuse what cannot name anything.
 
     Raises:
-        ConfigError: It is no string, or empty.
+        ConfigError: It is no string, empty, or half a character.
     """
     if not isinstance(name, str) or not name:
         msg = f"{where}: {option} must be a non-empty string, got {name!r}"
         raise ConfigError(msg)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        msg = (
+            f"{where}: {option} must be text that UTF-8 can carry, got {name!r}: "
+            "it holds half a surrogate pair, as names of files may do"
+        )
+        raise ConfigError(msg) from None
 
 
 def check_count(where: str, option: str, count: object) -> None:

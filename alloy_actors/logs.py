@@ -7,15 +7,27 @@ frame, and those hold prompts and keys. structlog is not imported with the packa
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from typing import Any
 
 
 class _Logger:
+    """Like structlog's, but that a record cannot be written makes nothing worse: what it speaks of is bad enough."""
+
     def __getattr__(self, method: str) -> Any:
         import structlog
 
-        return getattr(structlog.get_logger("alloy_actors"), method)
+        say = getattr(structlog.get_logger("alloy_actors"), method)
+
+        def try_to_say(event: str, **facts: object) -> None:
+            try:
+                say(event, **facts)
+            except Exception as error:  # a processor of the user's, a stream that is closed or takes no such text
+                with contextlib.suppress(Exception):
+                    say(event, not_said=type(error).__qualname__)
+
+        return try_to_say
 
 
 log: Any = _Logger()
@@ -23,4 +35,6 @@ log: Any = _Logger()
 
 def traced(error: BaseException) -> dict[str, str]:
     """The traceback of `error` as a key for a log record; structlog's renderers print `exception` as a block."""
-    return {"exception": "".join(traceback.format_exception(error)).rstrip()}
+    text = "".join(traceback.format_exception(error)).rstrip()
+    # Half a surrogate pair, as in names of files, is refused by most streams.
+    return {"exception": text.encode("utf-8", "backslashreplace").decode()}

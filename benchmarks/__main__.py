@@ -21,11 +21,26 @@ REPORTS = {
     "w5": "from benchmarks import idle as it; report = it.measure({url!r})",
     "w8": "from benchmarks import store as it; report = it.conversation({url!r})",
     "store": "from benchmarks import store as it; report = it.appends()",
+    "cancel": "from benchmarks import cancel as it; report = it.measure({url!r})",
     "scale": "from benchmarks import supervision as it; report = it.scale()",
 }
 """What is not a comparison of runs: code for a process of its own, where nothing is left from the others."""
 
-NAMES = ("w1", "w2", "w3", "w3-burst", "w4", "w5", "w7", "w8", "store", "store-w1", "store-w2", "scale")
+NAMES = (
+    "w1",
+    "w2",
+    "w3",
+    "w3-burst",
+    "w4",
+    "w5",
+    "w7",
+    "w8",
+    "store",
+    "store-w1",
+    "store-w2",
+    "cancel",
+    "scale",
+)
 
 
 def main() -> int:

@@ -304,6 +304,12 @@ class RequestBook:
             self._idle.append(function)
         self._tell_settled()
 
+    def recording(self, request_id: str | None) -> PooledFuture[None] | None:
+        """What is set when the store has answered about a request that `cancel` would wait for."""
+        with self._lock:
+            request = self._open.get(request_id) if request_id is not None else None
+            return request.acknowledged if request is not None and request.state == "recording" else None
+
     def cancel(self, request_id: str | None, why: str, cancelled: Callable[[Request], Result]) -> bool:
         """Cancel a request; None is the running one.
 
@@ -315,11 +321,10 @@ class RequestBook:
         Returns:
             Whether there was such a request that had not finished. One that has joined a run cannot be taken back.
         """
+        if (recording := self.recording(request_id)) is not None:
+            recording.get()  # a store that is about to answer: then it is queued, or refused
         with self._lock:
             request = self._running if request_id is None else self._open.get(request_id)
-        if request is not None and request.acknowledged is not None:
-            request.acknowledged.get()  # a store that is about to answer: then it is queued, or refused
-        with self._lock:
             if request is None or request.id not in self._open or request.state == "joined":
                 return False
             if request is self._running:

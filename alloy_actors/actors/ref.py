@@ -280,6 +280,9 @@ class AgentRef:
 
     async def acancel_request(self, request_id: str | None = None) -> bool:
         """`cancel_request` for coroutines."""
+        recording = self._entry.book.recording(request_id)
+        if recording is not None:
+            await recording
         return self.cancel_request(request_id)
 
     def result(self, request_id: str) -> Result | None:

@@ -44,6 +44,7 @@ def test_a_sibling_keeps_its_incarnation_and_its_run(system: alloy.AgentSystem) 
 
 
 def test_a_crash_resumes_the_request_in_flight_and_keeps_the_queue(system: alloy.AgentSystem) -> None:
+    """T76: everybody hears of it, and the history stays."""
     gate = Gate()
     agent = system.spawn("a", provider=ScriptedProvider([held(gate, "never"), "first", "second", "third"]))
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()

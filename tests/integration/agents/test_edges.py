@@ -337,6 +337,7 @@ def test_a_stream_of_a_request_that_is_known_says_its_text_at_the_end(system: al
 def test_a_wrong_timeout_is_refused_before_anything_is_accepted(
     system: alloy.AgentSystem, timeout: object
 ) -> None:
+    """T69: a timeout of 0 is a mistake of the caller's, who is told at once."""
     agent = system.spawn("a", provider=ScriptedProvider(["hi"]))
     with pytest.raises(alloy.ConfigError, match="timeout must be a number of seconds above 0"):
         agent.chat("go", timeout=timeout)

@@ -30,6 +30,7 @@ def texts(session: alloy.Session) -> list[str]:
 def test_a_stopped_agent_hands_its_conversation_over_before_stop_returns(
     system: alloy.AgentSystem, sessions: queue.SimpleQueue[alloy.Session]
 ) -> None:
+    """T71."""
     agent = system.spawn("a", provider=ScriptedProvider(["hi"]), on_shutdown=sessions.put)
     agent.chat("hello")
     exported = agent.export_session()
@@ -155,6 +156,8 @@ def test_an_async_one_runs_on_the_loop_given_to_the_system() -> None:
 def test_what_it_raises_is_logged_and_harms_nothing(
     system: alloy.AgentSystem, failure: BaseException
 ) -> None:
+    """T71."""
+
     def on_shutdown(_session: alloy.Session) -> None:
         raise failure
 
@@ -168,6 +171,7 @@ def test_what_it_raises_is_logged_and_harms_nothing(
 
 
 def test_an_agent_that_never_came_up_says_nothing(sessions: queue.SimpleQueue[alloy.Session]) -> None:
+    """T71."""
     system = alloy.AgentSystem()
     system.stop()
     with pytest.raises(alloy.AgentDownError):

@@ -16,6 +16,7 @@ WAIT = 5.0
 
 
 def test_every_subscriber_hears_the_results_and_the_events_of_an_agent(system: alloy.AgentSystem) -> None:
+    """T74, and the broadcast of T76."""
     agent = system.spawn("a", provider=ScriptedProvider(["one two", "three"]))
     with (
         agent.subscribe("responses") as responses,
@@ -124,6 +125,7 @@ def test_reading_times_out_and_goes_on(system: alloy.AgentSystem) -> None:
 
 
 def test_a_message_on_a_topic_of_an_agent_is_a_request_and_none_is_dropped(system: alloy.AgentSystem) -> None:
+    """T74: queued while busy, where the reference drops them."""
     gate = Gate()
     agent = system.spawn(
         "a",

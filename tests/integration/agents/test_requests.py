@@ -27,6 +27,7 @@ def echo(request: alloy.ModelRequest) -> str:
 
 
 def test_a_chat_answers_and_is_remembered(system: alloy.AgentSystem) -> None:
+    """T68: history and usage add up."""
     agent = system.spawn("a", provider=ScriptedProvider(["hi", "again"]))
     assert agent.chat("hello").text == "hi"
     assert agent.chat("more").text == "again"
@@ -53,6 +54,7 @@ def test_tools_run_on_workers_and_side_by_side(system: alloy.AgentSystem) -> Non
 
 
 def test_send_message_returns_at_once_and_the_callback_gets_the_result(system: alloy.AgentSystem) -> None:
+    """T76: with an id of one's own."""
     gate = Gate()
     agent = system.spawn("a", provider=ScriptedProvider([held(gate, "done")]))
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
@@ -67,6 +69,7 @@ def test_send_message_returns_at_once_and_the_callback_gets_the_result(system: a
 
 
 def test_results_are_called_back_in_order(system: alloy.AgentSystem) -> None:
+    """T76: first in, first out; ids are made up."""
     agent = system.spawn("a", provider=ScriptedProvider(echo))
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
     for number in range(20):
@@ -167,6 +170,7 @@ def test_a_queued_request_is_cancelled_without_having_run(system: alloy.AgentSys
 
 
 def test_the_queue_is_bounded(system: alloy.AgentSystem) -> None:
+    """T76."""
     gate = Gate()
     agent = system.spawn("a", provider=ScriptedProvider([held(gate, "1"), "2"]), max_pending=1)
     agent.send_message("1")
@@ -188,6 +192,7 @@ def test_a_wait_that_runs_out_does_not_cancel_the_request(system: alloy.AgentSys
 
 
 def test_the_model_is_switched_between_runs_and_the_conversation_stays(system: alloy.AgentSystem) -> None:
+    """T72."""
     agent = system.spawn("a", provider=ScriptedProvider(["from one"], model="one"))
     agent.chat("hello")
     agent.set_model(second := ScriptedProvider(["from two"], model="two"))
@@ -197,6 +202,7 @@ def test_the_model_is_switched_between_runs_and_the_conversation_stays(system: a
 
 
 def test_changes_during_a_run_are_refused_or_queued(system: alloy.AgentSystem) -> None:
+    """T77, and the reset of T68; `chat` and `stream_chat` wait their turn instead."""
     gate = Gate()
     agent = system.spawn("a", provider=ScriptedProvider([held(gate, "old"), "never"], model="one"))
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
@@ -231,6 +237,7 @@ def test_messages_during_a_run_hold_the_question_and_not_what_it_came_to_so_far(
 
 
 def test_a_session_goes_on_in_a_new_agent(system: alloy.AgentSystem) -> None:
+    """T70: an exported session keeps its agent's id."""
     agent = system.spawn("a", provider=ScriptedProvider([tool_call("add", a=1, b=2), "3"]), tools=[add])
     agent.chat("add")
     session = alloy.Session.from_json(agent.export_session().to_json())
@@ -274,6 +281,7 @@ def test_context_variables_travel_into_the_run_and_its_tools(system: alloy.Agent
 
 
 def test_a_stopped_agent_tells_everyone_and_refuses_the_rest(system: alloy.AgentSystem) -> None:
+    """T76: stopped in flight."""
     gate = Gate()
     agent = system.spawn("a", provider=ScriptedProvider([held(gate, "1"), "2"]))
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
@@ -291,6 +299,7 @@ def test_a_stopped_agent_tells_everyone_and_refuses_the_rest(system: alloy.Agent
 
 
 def test_names_are_unique_until_the_agent_is_stopped(system: alloy.AgentSystem) -> None:
+    """T68: names."""
     agent = system.spawn("a", provider=ScriptedProvider("hi"))
     with pytest.raises(alloy.ConfigError, match="'a' exists"):
         system.spawn("a", provider=ScriptedProvider("hi"))

@@ -112,6 +112,7 @@ def test_an_interrupting_message_cancels_the_run_and_is_the_next_one(system: all
 
 
 def test_a_message_that_is_not_to_wait_is_refused_while_a_run_is_on(system: alloy.AgentSystem) -> None:
+    """T76: busy."""
     scene = Scene(system, "fine", "fine too")
     with pytest.raises(alloy.BusyError):
         scene.agent.send_message("now or never", when_busy="reject")
