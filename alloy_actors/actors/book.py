@@ -48,6 +48,7 @@ class RequestBook:
     """
 
     __slots__ = (
+        "_began",
         "_close_late",
         "_closed",
         "_draining",
@@ -83,6 +84,7 @@ class RequestBook:
         self._heard = heard
         self._lock = threading.RLock()  # a store may acknowledge at once, inside `append`
         self._log = RequestLog(agent_id, store, self._lock, fenced)
+        self._began = 0.0  # the newest incarnation
         self._queue = Line()
         self._open: dict[str, Request] = {}  # recording, queued and running ones
         self._finished = KeptResults(result_ttl)
@@ -115,6 +117,7 @@ class RequestBook:
     def begin_incarnation(self) -> Journal:
         """A journal for a new incarnation; the ones before it can write no more."""
         with self._lock:
+            self._began = time.monotonic()
             return self._log.begin_incarnation()
 
     def accept(self, request: Request, *, bounded: bool = True) -> Request:
@@ -389,9 +392,10 @@ class RequestBook:
     def withdraw_finished(self, request_ids: Iterable[str]) -> None:
         """Say in the log that requests are over that wait there, and whose callers were told already."""
         with self._lock:
-            over = [request_id for request_id in request_ids if request_id in self._finished]
+            over = [request_id for request_id in request_ids if self._is_told(request_id)]
             if over:
-                self._log.note(*map(Withdrawn, over))
+                now = time.time()
+                self._log.note(*(Withdrawn(request_id, now) for request_id in over))
 
     def on_finished(self, request: Request, callback: OnResult) -> None:
         """Call `callback(result)` when the request has its result: now, if it has."""
@@ -446,6 +450,13 @@ class RequestBook:
             raise AgentDownError(self._closed)
         if self._draining is not None and bounded and not request.chain:
             raise AgentDownError(self._draining)
+
+    def _is_told(self, request_id: str) -> bool:
+        """Whether a request was over when the newest incarnation began; one that ended since is in its log by itself."""
+        if request_id in self._open:
+            return False
+        kept = self._finished.get(request_id)
+        return kept is None or kept.finished_at < self._began
 
     def _waiting(self) -> int:
         return len(self._open) - (self._running is not None) - len(self._joined)
