@@ -223,6 +223,7 @@ class AgentRef:
             QueueFullError: max_pending requests wait already.
             AgentDownError: The agent is stopped or parked.
         """
+        self._entry.check_process()
         said = user_message(text, "steer")
         if self._entry.book.running() is None:
             return False
@@ -231,6 +232,7 @@ class AgentRef:
 
     async def asteer(self, text: str | Message) -> bool:
         """`steer` for coroutines."""
+        self._entry.check_process()
         said = user_message(text, "asteer")
         if self._entry.book.running() is None:
             return False
