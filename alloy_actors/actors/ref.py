@@ -240,7 +240,10 @@ class AgentRef:
         return True
 
     async def drained(self) -> None:
-        """Return when every request accepted so far has its result and all plain callbacks were called."""
+        """Return when every request has its result and all plain callbacks were called; async ones have begun.
+
+        Requests that are accepted meanwhile are waited for as well.
+        """
         entry = self._entry
         entry.check_process()
         done: PooledFuture[None] = PooledFuture()
