@@ -157,7 +157,7 @@ class AgentActor(PooledActor):
             return
         entry.book.joined(state.steered)
         error: CrashError | None = None
-        if entry.last_exit is None and entry.report_interrupted:
+        if entry.reported == state.request_id:  # also when the first incarnation did not get that far
             error = CrashError("the process ended during this request; its conversation was kept")
         elif state.attempt >= MAX_ATTEMPTS and not state.suspended:
             error = CrashError("the agent crashed again during this request; its conversation was kept")

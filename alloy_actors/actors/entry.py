@@ -85,7 +85,7 @@ class AgentEntry:
         "pid",
         "provider",
         "ref",
-        "report_interrupted",
+        "reported",
         "restarts",
         "run",
         "runner",
@@ -139,9 +139,7 @@ class AgentEntry:
         self._waiting: list[Callable[[], None]] = []
         # By the agent's own stop(); an actor that comes up nevertheless ends at once.
         self.stop_requested = False
-        self.report_interrupted = (
-            False  # a run that an earlier process began ends here, and is not gone on with
-        )
+        self.reported: str | None = None  # the run of an earlier process that is to end here, not to go on
         self.fenced: FencedError | None = None  # another process has the journal
         self._folded: tuple[Journal, Conversation] | None = None
         self._unwritten: tuple[Record, ...] = ()
@@ -151,8 +149,11 @@ class AgentEntry:
         """Whether an end now leaves what is not done to the next start: unless the agent itself was stopped."""
         return self.store.durable and not self.stop_requested
 
-    def take_up(self) -> bool:
+    def take_up(self, *, report: bool) -> bool:
         """Read what the store has of this agent, before anybody hands in requests; whether there was anything.
+
+        Args:
+            report: Whether a run that was on ends with an error instead of going on.
 
         Raises:
             StoreError: It could not be read.
@@ -167,6 +168,7 @@ class AgentEntry:
             self.book.remember(one.message, one.result, one.age)
         run = conversation.run
         if run is not None and run.message is not None:
+            self.reported = run.request_id if report else None
             self.book.adopt(Request(run.request_id, run.message, None, (), None), "running")
             for request_id, message in run.steered.items():
                 self.book.adopt(Request(request_id, message, None, (), None, "steer"), "joined")

@@ -416,9 +416,8 @@ class AgentSystem:
 
     def _take_up(self, entry: AgentEntry, *, is_session: bool) -> None:
         """Give a new entry its conversation: the store's, else the one of the options."""
-        entry.report_interrupted = self._config.on_restart == "report"
         try:
-            known = entry.take_up()
+            known = entry.take_up(report=self._config.on_restart == "report")
             if known and is_session:
                 message = (
                     f"spawn: the store has a conversation of agent {entry.name!r} already: spawn it without session=, "
