@@ -393,9 +393,7 @@ def test_closing_while_appends_are_queued_answers_them_all(path: Path) -> None:
         assert len(again.agents()) == 21
 
 
-def test_a_second_close_returns_when_the_file_is_closed(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_close_returns_when_the_file_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = SqliteStore(path)
     closing, go_on = threading.Event(), threading.Event()
     order: list[str] = []
