@@ -8,6 +8,7 @@ version of genai-prices.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from alloy_actors.logs import log, traced
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alloy_actors.content import Usage
 
 
@@ -77,6 +80,10 @@ class ModelFacts:
 
 
 _known: dict[tuple[str, str], ModelFacts | None] = {}
+_asking: dict[tuple[str, str], list[Callable[[], None]]] = {}  # who waits for an answer that is on its way
+_asking_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_asking.clear)  # nobody answers there
 
 
 async def cost_of(provider: object, usage: Usage) -> float | None:
@@ -114,26 +121,41 @@ def catalogue(vendor: str | None = None) -> list[ModelFacts]:
 
 
 async def _ask_catalogue(key: tuple[str, str]) -> None:
+    """Return when `_known` has the answer; whoever asks meanwhile waits for the same one."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[None] = loop.create_future()
-
-    def look_up() -> None:
-        try:
-            _known[key] = _look_up(*key)
-        except Exception as error:  # a price that cannot be read is a price that is not known
-            log.error("catalogue_failed", vendor=key[0], model=key[1], **traced(error))
-            _known[key] = None
-        try:
-            loop.call_soon_threadsafe(answer)
-        except RuntimeError:
-            pass  # the loop is closed: nobody waits any more
 
     def answer() -> None:
         if not answered.done():
             answered.set_result(None)
 
-    threading.Thread(target=look_up, name="alloy-catalogue", daemon=True).start()
+    def wake() -> None:
+        try:
+            loop.call_soon_threadsafe(answer)
+        except RuntimeError:
+            pass  # the loop is closed: nobody waits any more
+
+    with _asking_lock:
+        if key in _known:
+            return
+        first = key not in _asking
+        _asking.setdefault(key, []).append(wake)
+    if first:
+        threading.Thread(target=_answer, args=(key,), name="alloy-catalogue", daemon=True).start()
     await answered
+
+
+def _answer(key: tuple[str, str]) -> None:
+    try:
+        found = _look_up(*key)
+    except Exception as error:  # a price that cannot be read is a price that is not known
+        log.error("catalogue_failed", vendor=key[0], model=key[1], **traced(error))
+        found = None
+    with _asking_lock:
+        _known[key] = found
+        waiting = _asking.pop(key)
+    for wake in waiting:
+        wake()
 
 
 def _providers() -> list[Any]:

@@ -157,3 +157,21 @@ def _adapter() -> TypeAdapter[StoredSession]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(StoredSession)
+
+
+def take_session(session: object, given: dict[str, Any]) -> None:
+    """Let the session given to `spawn` stand for the options `messages` and `usage` that it holds.
+
+    Raises:
+        ConfigError: It is no session, or those are given as well.
+    """
+    if not isinstance(session, Session):
+        message = (
+            f"spawn: session must be a Session (Session.from_json reads one), got {type(session).__name__}"
+        )
+        raise ConfigError(message)
+    if "messages" in given or "usage" in given:
+        message = "spawn: give session= or messages=, not both: a session holds its messages and usage"
+        raise ConfigError(message)
+    given["messages"] = session.messages
+    given["usage"] = session.usage

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from pykka import ActorDeadError
 
 from alloy_actors.actors import messages as msg
-from alloy_actors.actors.entry import RunHandle
 from alloy_actors.actors.goodbye import session_of
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.request import Control, Request
+from alloy_actors.actors.run_handle import RunHandle
 from alloy_actors.content import DROPPED, NO_HISTORY, History
 from alloy_actors.conversation import Conversation
 from alloy_actors.deadline import Deadline
@@ -157,7 +157,7 @@ class AgentActor(PooledActor):
             return
         entry.book.joined(state.steered)
         error: CrashError | None = None
-        if entry.last_exit is None and entry.report_interrupted:
+        if entry.reported == state.request_id:  # also when the first incarnation did not get that far
             error = CrashError("the process ended during this request; its conversation was kept")
         elif state.attempt >= MAX_ATTEMPTS and not state.suspended:
             error = CrashError("the agent crashed again during this request; its conversation was kept")

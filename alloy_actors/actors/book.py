@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from alloy_actors.actors.kept import KeptResults
 from alloy_actors.actors.line import Line
-from alloy_actors.actors.request import Control, Request
+from alloy_actors.actors.request import Control, Request, tell
 from alloy_actors.actors.request_log import RequestLog
+from alloy_actors.actors.rest import Rest
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
 from alloy_actors.journal import Accepted, Seeded, Withdrawn
@@ -48,21 +49,20 @@ class RequestBook:
     """
 
     __slots__ = (
+        "_began",
         "_close_late",
         "_closed",
         "_draining",
         "_finished",
         "_heard",
-        "_idle",
         "_joined",
         "_lock",
         "_log",
         "_max_pending",
         "_open",
         "_queue",
+        "_rest",
         "_running",
-        "_settled",
-        "_telling",
         "_wake",
         "agent_id",
     )
@@ -83,6 +83,7 @@ class RequestBook:
         self._heard = heard
         self._lock = threading.RLock()  # a store may acknowledge at once, inside `append`
         self._log = RequestLog(agent_id, store, self._lock, fenced)
+        self._began = 0.0  # the newest incarnation
         self._queue = Line()
         self._open: dict[str, Request] = {}  # recording, queued and running ones
         self._finished = KeptResults(result_ttl)
@@ -91,9 +92,7 @@ class RequestBook:
         self._closed: str | None = None  # why nothing is accepted
         self._close_late: Callable[[], object] | None = None  # for what was being recorded when it was closed
         self._draining: str | None = None  # why nothing is accepted but what running runs need
-        self._telling = 0  # results whose callbacks are being called
-        self._settled: list[Callable[[], object]] = []
-        self._idle: list[Callable[[], object]] = []
+        self._rest = Rest()
 
     def seed(self, messages: tuple[Message, ...], usage: Usage) -> None:
         """Begin the log with a conversation; before the first request, and only where there is no log yet."""
@@ -115,6 +114,7 @@ class RequestBook:
     def begin_incarnation(self) -> Journal:
         """A journal for a new incarnation; the ones before it can write no more."""
         with self._lock:
+            self._began = time.monotonic()
             return self._log.begin_incarnation()
 
     def accept(self, request: Request, *, bounded: bool = True) -> Request:
@@ -282,27 +282,27 @@ class RequestBook:
                 its = result if one is request else result.for_request(one.id)
                 told.append((self._settle(one, its), its))
             more = bool(self._queue)
-            self._telling += 1
+            self._rest.telling += 1
         if more:
             self._wake()
         for callbacks, its in told:
-            _tell([*callbacks, self._heard], its)
+            tell([*callbacks, self._heard], its)
         with self._lock:
-            self._telling -= 1
-        self._tell_settled()
+            self._rest.telling -= 1
+        self._call_due()
         return True
 
     def when_settled(self, function: Callable[[], object]) -> None:
         """Call `function` when every request has its result and everyone was told: now, if so."""
         with self._lock:
-            self._settled.append(function)
-        self._tell_settled()
+            self._rest.when_settled(function)
+        self._call_due()
 
     def when_idle(self, function: Callable[[], object]) -> None:
         """Call `function` when no run is on and everyone was told of the last one's end: now, if so."""
         with self._lock:
-            self._idle.append(function)
-        self._tell_settled()
+            self._rest.when_idle(function)
+        self._call_due()
 
     def recording(self, request_id: str | None) -> PooledFuture[None] | None:
         """What is set when the store has answered about a request that `cancel` would wait for."""
@@ -389,9 +389,10 @@ class RequestBook:
     def withdraw_finished(self, request_ids: Iterable[str]) -> None:
         """Say in the log that requests are over that wait there, and whose callers were told already."""
         with self._lock:
-            over = [request_id for request_id in request_ids if request_id in self._finished]
+            over = [request_id for request_id in request_ids if self._is_told(request_id)]
             if over:
-                self._log.note(*map(Withdrawn, over))
+                now = time.time()
+                self._log.note(*(Withdrawn(request_id, now) for request_id in over))
 
     def on_finished(self, request: Request, callback: OnResult) -> None:
         """Call `callback(result)` when the request has its result: now, if it has."""
@@ -400,7 +401,7 @@ class RequestBook:
             if result is None:
                 request.callbacks.append(callback)
         if result is not None:
-            _tell([callback], result)
+            tell([callback], result)
 
     def forget(self, request: Request, callback: OnResult) -> None:
         """Take back what `on_finished` was given: its caller has stopped waiting."""
@@ -446,6 +447,13 @@ class RequestBook:
             raise AgentDownError(self._closed)
         if self._draining is not None and bounded and not request.chain:
             raise AgentDownError(self._draining)
+
+    def _is_told(self, request_id: str) -> bool:
+        """Whether a request was over when the newest incarnation began; one that ended since is in its log by itself."""
+        if request_id in self._open:
+            return False
+        kept = self._finished.get(request_id)
+        return kept is None or kept.finished_at < self._began
 
     def _waiting(self) -> int:
         return len(self._open) - (self._running is not None) - len(self._joined)
@@ -501,41 +509,16 @@ class RequestBook:
         if cancel is not None:
             cancel(INTERRUPTED)
 
-    def _tell_settled(self) -> None:
-        functions: list[Callable[[], object]] = []
+    def _call_due(self) -> None:
         with self._lock:
-            if self._running is None and not self._telling:
-                functions, self._idle = self._idle, []
-                if not self._open:
-                    functions, self._settled = functions + self._settled, []
-        for function in functions:
+            due = self._rest.due(running=self._running is not None, open_=bool(self._open))
+        for function in due:
             function()
 
     def _settle(self, request: Request, result: Result) -> list[OnResult]:
         del self._open[request.id]
         if request is self._running:
             self._running = None
-        request.state = "finished"
-        request.result = result
-        callbacks, request.callbacks = request.callbacks, []
-        # A kept result must not keep the caller's context, its listener, or the frames of what went wrong alive.
-        request.context = request.on_events = request.cancel = request.numbers = request.deadline = None
-        request.chain = ()
-        _forget_frames(result.error)
+        callbacks = request.settle(result)
         self._finished.keep(request)
         return callbacks
-
-
-def _tell(callbacks: list[OnResult], result: Result) -> None:
-    for callback in callbacks:
-        try:
-            callback(result)
-        except Exception as error:
-            log.error("result_callback_failed", request_id=result.request_id, **traced(error))
-
-
-def _forget_frames(error: BaseException | None) -> None:
-    """What went wrong was logged; its frames hold local variables, which may be large."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__

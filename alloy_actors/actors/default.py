@@ -56,9 +56,22 @@ def shutdown(timeout: float = 5.0) -> None:
     deadline = Deadline.after(timeout)
     with _default_lock:
         _default = None
-    for system in list(systems):
-        system.stop(deadline.remaining())
+    _stop_side_by_side(list(systems), deadline)
     stop_loop_thread(deadline.remaining())
     for hook in list(_after_loop):
         hook()
     release_idle_threads(deadline.remaining())
+
+
+def _stop_side_by_side(stopping: list[AgentSystem], deadline: Deadline) -> None:
+    """Each gets all the time there is: one that hangs must not take it from what another has to record."""
+    threads = [
+        threading.Thread(target=system.stop, args=(deadline.remaining(),), name="alloy-shutdown")
+        for system in stopping[1:]
+    ]
+    for thread in threads:
+        thread.start()
+    for system in stopping[:1]:
+        system.stop(deadline.remaining())
+    for thread in threads:
+        thread.join()

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
     from alloy_actors.actors.callbacks import Callbacks
-    from alloy_actors.actors.loop_thread import Task
     from alloy_actors.actors.pubsub import PubSub
+    from alloy_actors.actors.run_handle import RunHandle
     from alloy_actors.config import AgentConfig
     from alloy_actors.content import Message
     from alloy_actors.conversation import Conversation
@@ -51,44 +51,10 @@ if TYPE_CHECKING:
     from alloy_actors.provider import Provider
     from alloy_actors.reporting import OnEvents
     from alloy_actors.tool_runner import ToolRunner
-    from alloy_actors.turn import Run
     from supervisors import ChildExit
     from supervisors.reasons import ExitReason
 
 Condition: TypeAlias = Literal["starting", "up", "restarting", "parked", "stopped"]
-
-
-class RunHandle:
-    """A run that is on, as seen from other threads."""
-
-    __slots__ = ("_run", "ended", "request_id", "task")
-
-    def __init__(self, request_id: str, run: Run) -> None:
-        self.request_id = request_id
-        self._run = run
-        self.ended = False  # there will be no result from it
-        self.task: Task | None = None  # set by the one who starts it, before anyone else sees the handle
-
-    def cancel(self, why: str, failure: AlloyError | None = None) -> None:
-        """End the run by its door, as cancelled or with an error; nothing happens when it is there already."""
-        self._run.why_cancelled = why
-        self._run.failure = failure
-        if self.task is not None:
-            self.task.cancel()
-
-    def may_cancel(self) -> bool:
-        """For the loop: whether there is something left to cancel."""
-        return not self._run.leaving
-
-    def abandon(self, *, suspend: bool = False) -> None:
-        """End the run without its door: its agent's actor is gone, and the next one goes on with the conversation.
-
-        Args:
-            suspend: An orderly stop, which the log shall tell from a crash.
-        """
-        self._run.abandon(suspend=suspend)
-        if self.task is not None:
-            self.task.cancel()
 
 
 class AgentEntry:
@@ -119,7 +85,7 @@ class AgentEntry:
         "pid",
         "provider",
         "ref",
-        "report_interrupted",
+        "reported",
         "restarts",
         "run",
         "runner",
@@ -173,9 +139,7 @@ class AgentEntry:
         self._waiting: list[Callable[[], None]] = []
         # By the agent's own stop(); an actor that comes up nevertheless ends at once.
         self.stop_requested = False
-        self.report_interrupted = (
-            False  # a run that an earlier process began ends here, and is not gone on with
-        )
+        self.reported: str | None = None  # the run of an earlier process that is to end here, not to go on
         self.fenced: FencedError | None = None  # another process has the journal
         self._folded: tuple[Journal, Conversation] | None = None
         self._unwritten: tuple[Record, ...] = ()
@@ -185,8 +149,11 @@ class AgentEntry:
         """Whether an end now leaves what is not done to the next start: unless the agent itself was stopped."""
         return self.store.durable and not self.stop_requested
 
-    def take_up(self) -> bool:
+    def take_up(self, *, report: bool) -> bool:
         """Read what the store has of this agent, before anybody hands in requests; whether there was anything.
+
+        Args:
+            report: Whether a run that was on ends with an error instead of going on.
 
         Raises:
             StoreError: It could not be read.
@@ -201,6 +168,7 @@ class AgentEntry:
             self.book.remember(one.message, one.result, one.age)
         run = conversation.run
         if run is not None and run.message is not None:
+            self.reported = run.request_id if report else None
             self.book.adopt(Request(run.request_id, run.message, None, (), None), "running")
             for request_id, message in run.steered.items():
                 self.book.adopt(Request(request_id, message, None, (), None, "steer"), "joined")

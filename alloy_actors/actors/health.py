@@ -16,7 +16,7 @@ class Health:
     Args:
         status: "idle" or "running" while it is up; else "starting", "restarting", "parked" or "stopped".
         model: The model that answers the next request.
-        turns: Replies in the running, else the last run.
+        turns: Replies in the last run that has ended.
         message_count: Messages in the conversation.
         usage: Tokens of all its runs.
         uptime: Seconds since this incarnation came up; 0.0 while none is up.

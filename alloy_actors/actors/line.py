@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from alloy_actors.actors.request import Control, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_LAST = 2
 
 
 class Line:
@@ -30,10 +34,11 @@ class Line:
     def add(self, item: Request | Control) -> None:
         """Put it where it belongs."""
         place = _place(item)
-        position = next(
-            (at for at, other in enumerate(self._items) if _place(other) > place), len(self._items)
-        )
-        self._items.insert(position, item)
+        if place == _LAST:
+            self._items.append(item)
+            return
+        ahead = itertools.takewhile(lambda other: _place(other) <= place, self._items)
+        self._items.insert(sum(1 for _ in ahead), item)
 
     def put_back(self, requests: Iterable[Request]) -> None:
         """Steering ones that were taken, and are to be taken again before others of their kind."""
@@ -72,5 +77,5 @@ class Line:
 def _place(item: Request | Control) -> int:
     """Which kind of item comes first."""
     if isinstance(item, Control):
-        return 2
-    return {"interrupt": 0, "steer": 1}.get(item.when_busy, 2)
+        return _LAST
+    return {"interrupt": 0, "steer": 1}.get(item.when_busy, _LAST)

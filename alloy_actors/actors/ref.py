@@ -223,6 +223,7 @@ class AgentRef:
             QueueFullError: max_pending requests wait already.
             AgentDownError: The agent is stopped or parked.
         """
+        self._entry.check_process()
         said = user_message(text, "steer")
         if self._entry.book.running() is None:
             return False
@@ -231,6 +232,7 @@ class AgentRef:
 
     async def asteer(self, text: str | Message) -> bool:
         """`steer` for coroutines."""
+        self._entry.check_process()
         said = user_message(text, "asteer")
         if self._entry.book.running() is None:
             return False
@@ -238,7 +240,10 @@ class AgentRef:
         return True
 
     async def drained(self) -> None:
-        """Return when every request accepted so far has its result and all plain callbacks were called."""
+        """Return when every request has its result and all plain callbacks were called; async ones have begun.
+
+        Requests that are accepted meanwhile are waited for as well.
+        """
         entry = self._entry
         entry.check_process()
         done: PooledFuture[None] = PooledFuture()

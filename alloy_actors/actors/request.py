@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from alloy_actors.logs import log, traced
+
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from alloy_actors.actors.guard import Link
     from alloy_actors.content import Message
@@ -85,9 +87,36 @@ class Request:
         self.why_cancelled: str | None = None  # asked for before there was a run
         self.callbacks: list[OnResult] = []
 
+    def settle(self, result: Result) -> list[OnResult]:
+        """It has its result; who is to be told."""
+        self.state = "finished"
+        self.result = result
+        callbacks, self.callbacks = self.callbacks, []
+        # A kept result must not keep the caller's context, its listener, or the frames of what went wrong alive.
+        self.context = self.on_events = self.cancel = self.numbers = self.deadline = None
+        self.chain = ()
+        _forget_frames(result.error)
+        return callbacks
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
     """A message for the actor that waits its turn between two runs."""
 
     message: object
+
+
+def tell(callbacks: Iterable[OnResult], result: Result) -> None:
+    """Call them all; what one raises is logged."""
+    for callback in callbacks:
+        try:
+            callback(result)
+        except Exception as error:
+            log.error("result_callback_failed", request_id=result.request_id, **traced(error))
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """What went wrong was logged; its frames hold local variables, which may be large."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -61,6 +61,8 @@ class RequestLog:
 
         Without any it finds out whether the log is still ours.
         """
+        if self._journal is None and not records:
+            return  # of an agent that never got so far
         journal = self._current()
         records, self._late = (*self._late, *records), ()
         self._write(records, lambda error: self._noted(journal, records, error))

@@ -32,7 +32,7 @@ from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AgentDownError, ConfigError, WouldDeadlock
 from alloy_actors.logs import log, traced
 from alloy_actors.providers.model_strings import as_provider
-from alloy_actors.session import Session
+from alloy_actors.session import take_session
 from alloy_actors.store.opening import open_store
 from alloy_actors.tool_runner import ToolRunner
 from supervisors import Backoff, ChildSpec, DynamicSupervisor, RestartType, Supervisor
@@ -389,7 +389,7 @@ class AgentSystem:
             check_name("spawn", "name", name)
         session = given.pop("session", None)
         if session is not None:
-            _take_session(session, given)
+            take_session(session, given)
         if "provider" in given:
             given["provider"] = as_provider(given["provider"])
         config = make_config(AgentConfig, given, where="spawn", also=("name", "session"))
@@ -416,9 +416,8 @@ class AgentSystem:
 
     def _take_up(self, entry: AgentEntry, *, is_session: bool) -> None:
         """Give a new entry its conversation: the store's, else the one of the options."""
-        entry.report_interrupted = self._config.on_restart == "report"
         try:
-            known = entry.take_up()
+            known = entry.take_up(report=self._config.on_restart == "report")
             if known and is_session:
                 message = (
                     f"spawn: the store has a conversation of agent {entry.name!r} already: spawn it without session=, "
@@ -485,20 +484,6 @@ class AgentSystem:
             raise AgentDownError(message)
         if self._draining is not None:
             raise AgentDownError(self._draining)
-
-
-def _take_session(session: object, given: dict[str, Any]) -> None:
-    """A session stands for the messages and usage it holds."""
-    if not isinstance(session, Session):
-        message = (
-            f"spawn: session must be a Session (Session.from_json reads one), got {type(session).__name__}"
-        )
-        raise ConfigError(message)
-    if "messages" in given or "usage" in given:
-        message = "spawn: give session= or messages=, not both: a session holds its messages and usage"
-        raise ConfigError(message)
-    given["messages"] = session.messages
-    given["usage"] = session.usage
 
 
 @functools.cache

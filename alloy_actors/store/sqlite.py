@@ -176,13 +176,12 @@ class SqliteStore:
         if os.getpid() != self._pid:
             return
         with self._lock:
-            first = not self._closed
             self._closed = True
         self._writer.close()
-        if first:
-            with self._reading:
+        with self._reading:  # a second call waits for the first: whoever returns may open the file anew
+            if self in _stores:
                 self._file.close()
-            _stores.discard(self)
+                _stores.discard(self)
 
     def _ids(self, condition: Literal["last > 0", "unfinished > 0"]) -> list[str]:
         self._check_process()

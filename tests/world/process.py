@@ -131,7 +131,7 @@ class Process:
         self.agent = AgentRef(self.entry, None)
         if listens:
             pubsub.attach(self.entry.topic("events"), self.heard.append)
-        self.entry.take_up()
+        self.entry.take_up(report=False)
         self.start_actor()
 
     # -- the actor and its supervisor --------------------------------------------------------------------------

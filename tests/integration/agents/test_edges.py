@@ -380,6 +380,21 @@ def test_a_store_that_fails_in_the_middle_is_a_result_and_the_agent_lives_on() -
         check_sendable(agent.messages())
 
 
+def test_an_agent_that_the_store_gives_no_token_is_refused_once_and_over() -> None:
+    class Closed(MemoryStore):
+        asked = 0
+
+        def take_token(self, agent_id: str) -> int:
+            self.asked += 1
+            raise AlloyError("the store is closed")
+
+    store = Closed()
+    with alloy.AgentSystem(store=store) as system:
+        with pytest.raises(AlloyError, match="the store is closed") as raised:
+            system.spawn("a", provider=ScriptedProvider([]))
+        assert (store.asked, raised.value.__context__) == (1, None)
+
+
 def test_a_cancelled_run_whose_end_the_store_does_not_take_is_cancelled_all_the_same() -> None:
     store, gate = FailingStore(), Gate()
     with alloy.AgentSystem(store=store) as system:

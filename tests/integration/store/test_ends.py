@@ -180,3 +180,13 @@ def test_a_drain_under_run_leaves_time_to_record_what_it_interrupts(
     assert system.run(drain_timeout=60, grace=8) == 0
     assert drains == [4.0]
     assert go_on(path) == {"r1": "one", "r2": "two"}
+
+
+def test_a_shutdown_gives_every_system_all_of_its_time(system: alloy.AgentSystem, tmp_path: Path) -> None:
+    both = threading.Barrier(2, timeout=WAIT)
+    said: queue.SimpleQueue[int] = queue.SimpleQueue()
+    with alloy.AgentSystem(store=f"sqlite:///{tmp_path / 'others.db'}") as other:
+        for one in (system, other):
+            one.spawn("ada", provider=ScriptedProvider([]), on_shutdown=lambda _: said.put(both.wait()))
+        alloy.shutdown(timeout=WAIT)
+        assert sorted([said.get_nowait(), said.get_nowait()]) == [0, 1]

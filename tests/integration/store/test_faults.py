@@ -14,6 +14,7 @@ import pytest
 from alloy_actors.content import Message, ToolCall, Usage
 from alloy_actors.errors import FencedError, StoreError
 from alloy_actors.journal import Replied, RunBegan
+from alloy_actors.store._file import Opened
 from alloy_actors.store._reading import checksum
 from alloy_actors.store.sqlite import SqliteStore
 from tests.integration.store.support import WAIT, accepted, append, fill, numbers, python
@@ -390,3 +391,31 @@ def test_closing_while_appends_are_queued_answers_them_all(path: Path) -> None:
         store.load("agent-1")
     with SqliteStore(path) as again:
         assert len(again.agents()) == 21
+
+
+def test_a_second_close_returns_when_the_file_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SqliteStore(path)
+    closing, go_on = threading.Event(), threading.Event()
+    order: list[str] = []
+    close = Opened.close
+
+    def slow(opened: Opened) -> None:
+        closing.set()
+        assert go_on.wait(WAIT)
+        close(opened)
+        order.append("closed")
+
+    def second() -> None:
+        store.close()
+        order.append("returned")
+
+    monkeypatch.setattr(Opened, "close", slow)
+    threads = [threading.Thread(target=store.close), threading.Thread(target=second)]
+    threads[0].start()
+    assert closing.wait(WAIT)
+    threads[1].start()
+    threads[1].join(0.05)  # time enough to return too early
+    go_on.set()
+    for thread in threads:
+        thread.join(WAIT)
+    assert order == ["closed", "returned"]

@@ -14,6 +14,7 @@ import pytest
 import alloy_actors as alloy
 from alloy_actors.store import upkeep
 from alloy_actors.testing import Gate, ScriptedProvider, held, tool_call
+from alloy_actors.turn import Run
 from tests.checks import check_sendable
 
 WAIT = 10.0
@@ -157,6 +158,33 @@ def test_a_run_that_was_on_may_be_reported_instead_of_resumed(open_system: Open)
     assert reported.status == "error"
     assert "the process ended" in str(reported.error)
     check_sendable(agent.messages())
+
+
+def test_a_run_is_reported_also_when_the_first_incarnation_crashes_over_it(
+    open_system: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    system = open_system()
+    agent = system.spawn("ada", provider=ScriptedProvider([held(gate, tool_call("nothing"))]))
+    agent.send_message("1", request_id="1")
+    gate.arrived()
+    agent.send_message("and more", request_id="2", when_busy="steer")
+    system.stop()
+
+    execute = Run.execute
+    first = iter([RuntimeError("a bug")])
+
+    async def crash_first(run: Run) -> alloy.Result:
+        for bug in first:
+            raise bug
+        return await execute(run)
+
+    monkeypatch.setattr(Run, "execute", crash_first)
+    provider = ScriptedProvider(["more"])
+    agent = open_system(on_restart="report").spawn("ada", provider=provider)
+    assert agent.chat("and more", request_id="2").text == "more"
+    assert "the process ended" in str(agent.result("1").error)
+    assert len(provider.requests) == 1
 
 
 def test_orderly_stops_never_count_as_crashes_of_a_run(open_system: Open) -> None:

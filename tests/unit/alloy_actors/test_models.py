@@ -87,6 +87,28 @@ def test_the_catalogue_is_asked_off_the_loop_and_once(monkeypatch: pytest.Monkey
     assert asked == ["alloy-catalogue"]
 
 
+def test_many_who_ask_at_once_wait_for_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    all_ask = threading.Event()
+
+    def look_up(vendor: str, model: str) -> ModelFacts:
+        asked.append(model)
+        assert all_ask.wait(5.0)
+        return ModelFacts(vendor, model, None, PRICES)
+
+    monkeypatch.setattr(models, "_known", {})
+    monkeypatch.setattr(models, "_look_up", look_up)
+
+    async def ask() -> list[float | None]:
+        asking = [asyncio.create_task(models.cost_of(Priced("v", "m"), Usage(1, 0))) for _ in range(50)]
+        await asyncio.sleep(0)
+        all_ask.set()
+        return await asyncio.gather(*asking)
+
+    assert asyncio.run(ask()) == [1.0] * 50
+    assert asked == ["m"]
+
+
 def test_a_catalogue_that_fails_is_a_price_that_is_not_known(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

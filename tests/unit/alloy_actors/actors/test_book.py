@@ -419,3 +419,23 @@ def test_a_request_whose_run_began_in_an_earlier_process_is_running_from_the_sta
     assert [type(record) for record in bench.store.load("agent")] == []
     bench.book.finish("run", result("run", "cancelled"))
     assert bench.book.result("steers").status == "cancelled"
+
+
+def test_a_new_incarnation_withdraws_what_was_told_though_its_result_is_no_longer_kept() -> None:
+    bench = Bench(result_ttl=1e-9)
+    bench.accept("told")
+    bench.book.close("parked", cancelled, withdraw=False)  # as when the store did not take the withdrawal
+    bench.book.begin_incarnation()
+    bench.book.withdraw_finished(["told"])
+    (withdrawn,) = (record for record in bench.store.load("agent") if isinstance(record, Withdrawn))
+    assert withdrawn.request_id == "told"
+    assert withdrawn.at > 0
+
+
+def test_what_is_cancelled_while_an_incarnation_comes_up_is_withdrawn_once(bench: Bench) -> None:
+    bench.accept("waits")
+    bench.book.begin_incarnation()
+    bench.book.cancel("waits", "why", cancelled)
+    bench.book.withdraw_finished(["waits"])  # as the log said when it was read, before that
+    assert [type(record) for record in bench.store.load("agent")] == [Accepted, Withdrawn]
+    assert bench.store.unfinished() == []
