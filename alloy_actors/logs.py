@@ -23,7 +23,9 @@ class _Logger:
         def try_to_say(event: str, **facts: object) -> None:
             try:
                 say(event, **facts)
-            except Exception as error:  # a processor of the user's, a stream that is closed or takes no such text
+            except (
+                Exception
+            ) as error:  # a processor of the user's, a stream that is closed or takes no such text
                 with contextlib.suppress(Exception):
                     say(event, not_said=type(error).__qualname__)
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from pykka import ActorDeadError
 
 from alloy_actors.actors import messages as msg
-from alloy_actors.actors.entry import RunHandle
 from alloy_actors.actors.goodbye import session_of
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.request import Control, Request
+from alloy_actors.actors.run_handle import RunHandle
 from alloy_actors.content import DROPPED, NO_HISTORY, History
 from alloy_actors.conversation import Conversation
 from alloy_actors.deadline import Deadline
@@ -200,7 +200,7 @@ class AgentActor(PooledActor):
         self._request = request
         if request.deadline is None:
             request.deadline = Deadline.after(entry.config.timeout)
-        on_events = entry.listeners(request.on_events)
+        on_events = entry.topics.listeners(request.on_events)
         if on_events is not None and request.numbers is None:
             request.numbers = itertools.count(1)
         spec = RunSpec(

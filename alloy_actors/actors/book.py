@@ -16,6 +16,7 @@ from alloy_actors.actors.kept import KeptResults
 from alloy_actors.actors.line import Line
 from alloy_actors.actors.request import Control, Request
 from alloy_actors.actors.request_log import RequestLog
+from alloy_actors.actors.telling import forget_frames, tell
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
 from alloy_actors.journal import Accepted, Seeded, Withdrawn
@@ -286,7 +287,7 @@ class RequestBook:
         if more:
             self._wake()
         for callbacks, its in told:
-            _tell([*callbacks, self._heard], its)
+            tell([*callbacks, self._heard], its)
         with self._lock:
             self._telling -= 1
         self._tell_settled()
@@ -400,7 +401,7 @@ class RequestBook:
             if result is None:
                 request.callbacks.append(callback)
         if result is not None:
-            _tell([callback], result)
+            tell([callback], result)
 
     def forget(self, request: Request, callback: OnResult) -> None:
         """Take back what `on_finished` was given: its caller has stopped waiting."""
@@ -521,21 +522,6 @@ class RequestBook:
         # A kept result must not keep the caller's context, its listener, or the frames of what went wrong alive.
         request.context = request.on_events = request.cancel = request.numbers = request.deadline = None
         request.chain = ()
-        _forget_frames(result.error)
+        forget_frames(result.error)
         self._finished.keep(request)
         return callbacks
-
-
-def _tell(callbacks: list[OnResult], result: Result) -> None:
-    for callback in callbacks:
-        try:
-            callback(result)
-        except Exception as error:
-            log.error("result_callback_failed", request_id=result.request_id, **traced(error))
-
-
-def _forget_frames(error: BaseException | None) -> None:
-    """What went wrong was logged; its frames hold local variables, which may be large."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__

@@ -7,7 +7,6 @@ the actor.
 
 from __future__ import annotations
 
-import contextvars
 import os
 import threading
 import time
@@ -25,7 +24,8 @@ from alloy_actors.actors.loop_thread import loop_lag
 from alloy_actors.actors.messages import WAKE, Fenced
 from alloy_actors.actors.request import Request
 from alloy_actors.actors.restoring import end_of_run, fold
-from alloy_actors.content import NO_USAGE, Usage, user
+from alloy_actors.actors.topics import AgentTopics
+from alloy_actors.content import NO_USAGE, Usage
 from alloy_actors.errors import AgentDownError, AlloyError, CancelledError, CrashError
 from alloy_actors.logs import log, traced
 from alloy_actors.middleware import NO_HOOKS, Hooks
@@ -34,61 +34,25 @@ from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pykka import ActorRef
 
     from alloy_actors.actors.callbacks import Callbacks
-    from alloy_actors.actors.loop_thread import Task
     from alloy_actors.actors.pubsub import PubSub
+    from alloy_actors.actors.run_handle import RunHandle
     from alloy_actors.config import AgentConfig
     from alloy_actors.content import Message
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import Deadline
     from alloy_actors.errors import FencedError
-    from alloy_actors.events import Event
     from alloy_actors.journal import Journal, Record, Store
     from alloy_actors.provider import Provider
-    from alloy_actors.reporting import OnEvents
     from alloy_actors.tool_runner import ToolRunner
-    from alloy_actors.turn import Run
     from supervisors import ChildExit
     from supervisors.reasons import ExitReason
 
 Condition: TypeAlias = Literal["starting", "up", "restarting", "parked", "stopped"]
-
-
-class RunHandle:
-    """A run that is on, as seen from other threads."""
-
-    __slots__ = ("_run", "ended", "request_id", "task")
-
-    def __init__(self, request_id: str, run: Run) -> None:
-        self.request_id = request_id
-        self._run = run
-        self.ended = False  # there will be no result from it
-        self.task: Task | None = None  # set by the one who starts it, before anyone else sees the handle
-
-    def cancel(self, why: str, failure: AlloyError | None = None) -> None:
-        """End the run by its door, as cancelled or with an error; nothing happens when it is there already."""
-        self._run.why_cancelled = why
-        self._run.failure = failure
-        if self.task is not None:
-            self.task.cancel()
-
-    def may_cancel(self) -> bool:
-        """For the loop: whether there is something left to cancel."""
-        return not self._run.leaving
-
-    def abandon(self, *, suspend: bool = False) -> None:
-        """End the run without its door: its agent's actor is gone, and the next one goes on with the conversation.
-
-        Args:
-            suspend: An orderly stop, which the log shall tell from a crash.
-        """
-        self._run.abandon(suspend=suspend)
-        if self.task is not None:
-            self.task.cancel()
 
 
 class AgentEntry:
@@ -100,7 +64,6 @@ class AgentEntry:
         "_gave_up",
         "_lock",
         "_over",
-        "_pubsub",
         "_unwritten",
         "_waiting",
         "agent_id",
@@ -125,6 +88,7 @@ class AgentEntry:
         "runner",
         "stop_requested",
         "store",
+        "topics",
     )
 
     def __init__(
@@ -145,10 +109,10 @@ class AgentEntry:
         self.store = store
         self.runner = runner
         self.callbacks = callbacks
+        self.topics = AgentTopics(pubsub, agent_id, config.subscribe)
         self.book = RequestBook(
-            agent_id, store, config.max_pending, config.result_ttl, self.wake, self._publish, self._lost
+            agent_id, store, config.max_pending, config.result_ttl, self.wake, self.topics.publish, self._lost
         )
-        self._pubsub = pubsub
         self._over = over
         self.hooks = (
             Hooks(config.middleware, callbacks.run, config.loop or runner.loop)
@@ -222,47 +186,6 @@ class AgentEntry:
         """What `leave_unwritten` has kept, for the one who writes it now."""
         records, self._unwritten = self._unwritten, ()
         return records
-
-    def listeners(self, on_events: OnEvents | None) -> OnEvents | None:
-        """Who hears a run: the one who waits for it, and whoever subscribes to the agent's events when it begins."""
-        topic = self.topic("events")
-        if not self._pubsub.is_heard(topic):
-            return on_events
-
-        def hear(events: Sequence[Event]) -> None:
-            if on_events is not None:
-                on_events(events)
-            for event in events:
-                self._pubsub.publish(topic, event)
-
-        return hear
-
-    def topic(self, what: Literal["responses", "events"]) -> str:
-        """Where the agent's results, or its runs' events, are published."""
-        return f"agent:{self.agent_id}:{what}"
-
-    def subscribe(self) -> None:
-        """Take what is published on the topics of `subscribe=` as requests, until the agent is stopped."""
-        for topic in self.config.subscribe:
-            self._pubsub.attach(topic, self._hear)
-
-    def _publish(self, result: Result) -> None:
-        self._pubsub.publish(self.topic("responses"), result)
-
-    def _hear(self, message: object) -> None:
-        """A message on a topic: text, or the text of another agent's result."""
-        text = message.text if isinstance(message, Result) else message
-        if not isinstance(text, str) or not text:
-            log.debug("message_ignored", agent=self.name, message=type(message).__name__)
-            return
-        context = contextvars.copy_context()
-        request = Request(os.urandom(16).hex(), user(text), context, (), None)
-        try:
-            self.book.accept(request, bounded=False)
-        except AgentDownError as error:
-            log.warning("message_lost", agent=self.name, error=str(error))
-            return
-        self.book.when_recorded(request)
 
     def wake(self) -> None:
         """Tell the actor that its book may hold something; one that comes up reads the book anyway."""
@@ -432,8 +355,7 @@ class AgentEntry:
         if self._gave_up and self.store.durable and not self.suspending and self.fenced is None:
             self._end_run_in_log(fence=True)
         self.book.note(*self.take_unwritten())
-        for topic in self.config.subscribe:
-            self._pubsub.detach(topic, self._hear)
+        self.topics.unsubscribe()
         say_goodbye(self)
         self.callbacks.close()
         self._buried = True

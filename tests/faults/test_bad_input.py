@@ -155,9 +155,7 @@ def test_a_very_large_message_is_a_message(server: LocalServer, tmp_path: Path) 
     """What is too large for a model is the model's to say: one clear error, and the agent goes on."""
     large = "a word " * 1_000_000
     with alloy.AgentSystem(store=f"sqlite:///{tmp_path / 'agents.db'}") as system:
-        agent = system.spawn(
-            "ada", provider=alloy.OpenAICompat(model="scripted-fast", api_url=server.url)
-        )
+        agent = system.spawn("ada", provider=alloy.OpenAICompat(model="scripted-fast", api_url=server.url))
         assert agent.chat(large, timeout=WAIT).ok
         small = ScriptedProvider(_refuses_more_than(1000))
         agent.set_model(small)
