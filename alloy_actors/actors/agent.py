@@ -200,7 +200,7 @@ class AgentActor(PooledActor):
         self._request = request
         if request.deadline is None:
             request.deadline = Deadline.after(entry.config.timeout)
-        on_events = entry.listeners(request.on_events)
+        on_events = entry.topics.listeners(request.on_events)
         if on_events is not None and request.numbers is None:
             request.numbers = itertools.count(1)
         spec = RunSpec(

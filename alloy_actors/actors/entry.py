@@ -7,7 +7,6 @@ the actor.
 
 from __future__ import annotations
 
-import contextvars
 import os
 import threading
 import time
@@ -25,7 +24,8 @@ from alloy_actors.actors.loop_thread import loop_lag
 from alloy_actors.actors.messages import WAKE, Fenced
 from alloy_actors.actors.request import Request
 from alloy_actors.actors.restoring import end_of_run, fold
-from alloy_actors.content import NO_USAGE, Usage, user
+from alloy_actors.actors.topics import AgentTopics
+from alloy_actors.content import NO_USAGE, Usage
 from alloy_actors.errors import AgentDownError, AlloyError, CancelledError, CrashError
 from alloy_actors.logs import log, traced
 from alloy_actors.middleware import NO_HOOKS, Hooks
@@ -34,7 +34,7 @@ from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pykka import ActorRef
 
@@ -46,10 +46,8 @@ if TYPE_CHECKING:
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import Deadline
     from alloy_actors.errors import FencedError
-    from alloy_actors.events import Event
     from alloy_actors.journal import Journal, Record, Store
     from alloy_actors.provider import Provider
-    from alloy_actors.reporting import OnEvents
     from alloy_actors.tool_runner import ToolRunner
     from supervisors import ChildExit
     from supervisors.reasons import ExitReason
@@ -66,7 +64,6 @@ class AgentEntry:
         "_gave_up",
         "_lock",
         "_over",
-        "_pubsub",
         "_unwritten",
         "_waiting",
         "agent_id",
@@ -91,6 +88,7 @@ class AgentEntry:
         "runner",
         "stop_requested",
         "store",
+        "topics",
     )
 
     def __init__(
@@ -111,10 +109,10 @@ class AgentEntry:
         self.store = store
         self.runner = runner
         self.callbacks = callbacks
+        self.topics = AgentTopics(pubsub, agent_id, config.subscribe)
         self.book = RequestBook(
-            agent_id, store, config.max_pending, config.result_ttl, self.wake, self._publish, self._lost
+            agent_id, store, config.max_pending, config.result_ttl, self.wake, self.topics.publish, self._lost
         )
-        self._pubsub = pubsub
         self._over = over
         self.hooks = (
             Hooks(config.middleware, callbacks.run, config.loop or runner.loop)
@@ -190,47 +188,6 @@ class AgentEntry:
         """What `leave_unwritten` has kept, for the one who writes it now."""
         records, self._unwritten = self._unwritten, ()
         return records
-
-    def listeners(self, on_events: OnEvents | None) -> OnEvents | None:
-        """Who hears a run: the one who waits for it, and whoever subscribes to the agent's events when it begins."""
-        topic = self.topic("events")
-        if not self._pubsub.is_heard(topic):
-            return on_events
-
-        def hear(events: Sequence[Event]) -> None:
-            if on_events is not None:
-                on_events(events)
-            for event in events:
-                self._pubsub.publish(topic, event)
-
-        return hear
-
-    def topic(self, what: Literal["responses", "events"]) -> str:
-        """Where the agent's results, or its runs' events, are published."""
-        return f"agent:{self.agent_id}:{what}"
-
-    def subscribe(self) -> None:
-        """Take what is published on the topics of `subscribe=` as requests, until the agent is stopped."""
-        for topic in self.config.subscribe:
-            self._pubsub.attach(topic, self._hear)
-
-    def _publish(self, result: Result) -> None:
-        self._pubsub.publish(self.topic("responses"), result)
-
-    def _hear(self, message: object) -> None:
-        """A message on a topic: text, or the text of another agent's result."""
-        text = message.text if isinstance(message, Result) else message
-        if not isinstance(text, str) or not text:
-            log.debug("message_ignored", agent=self.name, message=type(message).__name__)
-            return
-        context = contextvars.copy_context()
-        request = Request(os.urandom(16).hex(), user(text), context, (), None)
-        try:
-            self.book.accept(request, bounded=False)
-        except AgentDownError as error:
-            log.warning("message_lost", agent=self.name, error=str(error))
-            return
-        self.book.when_recorded(request)
 
     def wake(self) -> None:
         """Tell the actor that its book may hold something; one that comes up reads the book anyway."""
@@ -400,8 +357,7 @@ class AgentEntry:
         if self._gave_up and self.store.durable and not self.suspending and self.fenced is None:
             self._end_run_in_log(fence=True)
         self.book.note(*self.take_unwritten())
-        for topic in self.config.subscribe:
-            self._pubsub.detach(topic, self._hear)
+        self.topics.unsubscribe()
         say_goodbye(self)
         self.callbacks.close()
         self._buried = True

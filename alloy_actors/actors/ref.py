@@ -264,7 +264,7 @@ class AgentRef:
         if what not in ("responses", "events"):
             message = f"subscribe: what={what!r} is not known: use 'responses' or 'events'"
             raise ConfigError(message)
-        return self._system.subscribe(self._entry.topic(what), maxsize=maxsize)
+        return self._system.subscribe(self._entry.topics.name(what), maxsize=maxsize)
 
     def cancel_request(self, request_id: str | None = None) -> bool:
         """Cancel a queued or running request; None is the running one.

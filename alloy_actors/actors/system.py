@@ -431,7 +431,7 @@ class AgentSystem:
         config = entry.config
         if not known and (config.messages or config.usage != NO_USAGE):
             entry.book.seed(config.messages, config.usage)
-        entry.subscribe()
+        entry.topics.subscribe(entry.book)
 
     def _resume(self) -> None:
         """Start the agents whose requests an earlier process left unfinished; one that cannot start stops no other."""
