@@ -69,7 +69,6 @@ class Run:
     Where the conversation's log says that this very run is on, it was interrupted: it goes on from there.
 
     Attributes:
-        why_cancelled: Read when the run's task is cancelled; goes into the history.
         failure: What the run ends with, as an error, when its task is cancelled; None ends it as cancelled. Set before
             the start it ends there: the run was interrupted, and is not to go on.
         abandoned: Set before the task is cancelled when its agent is gone: the run then just ends, and whoever
@@ -88,7 +87,8 @@ class Run:
     ) -> None:
         self.spec = spec
         self.conversation = conversation
-        self.why_cancelled = "the request was cancelled"
+        self._cancelled = False
+        self._why_cancelled = "the request was cancelled"
         self.failure: AlloyError | None = None
         self.abandoned = False
         self.suspended = False
@@ -105,6 +105,16 @@ class Run:
     def unwritten(self) -> tuple[Record, ...]:
         """What the store would not take; the next run of this conversation writes it first."""
         return self._ledger.unwritten
+
+    def cancel(self, why: str, failure: AlloyError | None = None) -> None:
+        """Begin nothing more; whoever calls this cancels the run's task next. From any thread.
+
+        Args:
+            why: Goes into the history.
+            failure: What the run ends with, as an error; None ends it as cancelled.
+        """
+        self._why_cancelled, self.failure = why, failure
+        self._cancelled = True
 
     def abandon(self, *, suspend: bool = False) -> None:
         """Let the run end without its door, and without another word to whoever listens."""
@@ -146,7 +156,7 @@ class Run:
             if self.failure is not None:
                 status, error = "error", self.failure
             else:
-                status, error = "cancelled", RunCancelledError(self.why_cancelled)
+                status, error = "cancelled", RunCancelledError(self._why_cancelled)
         if status == "error" and error is not None:
             status, error = await self._failing(error)
         if error is not None:
@@ -195,6 +205,7 @@ class Run:
         turn = self.conversation.turns + 1
         self._ledger.note(RequestSent(spec.request_id, turn, spec.provider.model))
         await self._ledger.flush()
+        self._check_cancelled()
         self._reporter.emit(TurnStarted, turn, model=spec.provider.model)
         request = ModelRequest(
             messages=tuple(self.conversation.messages),
@@ -214,6 +225,11 @@ class Run:
             )
         )
         return reply
+
+    def _check_cancelled(self) -> None:
+        """Have no effect after somebody was told that the run is cancelled: the task hears of it a moment later."""
+        if self._cancelled:
+            raise asyncio.CancelledError
 
     async def _complete(self, request: ModelRequest, turn: int) -> ModelReply:
         """The reply; what a provider raises beside its errors is a bug of the provider, and a value for the run."""
@@ -351,6 +367,7 @@ class Run:
     async def starting(self, calls: Sequence[ToolCall]) -> None:
         """Of `ToolObserver`: these calls are about to have their effect, side by side."""
         request_id = self.spec.request_id
+        self._check_cancelled()
         self._ledger.note(*(ToolCallStarted(request_id, call.id) for call in calls))
         await self._ledger.flush()
         for call in calls:

@@ -23,8 +23,7 @@ class RunHandle:
 
     def cancel(self, why: str, failure: AlloyError | None = None) -> None:
         """End the run by its door, as cancelled or with an error; nothing happens when it is there already."""
-        self._run.why_cancelled = why
-        self._run.failure = failure
+        self._run.cancel(why, failure)
         if self.task is not None:
             self.task.cancel()
 
