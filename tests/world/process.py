@@ -130,7 +130,7 @@ class Process:
         self.entry = AgentEntry(NAME, NAME, config, self.store, ToolRunner(self), Callbacks(), pubsub)
         self.agent = AgentRef(self.entry, None)
         if listens:
-            pubsub.attach(self.entry.topic("events"), self.heard.append)
+            pubsub.attach(self.entry.topics.name("events"), self.heard.append)
         self.entry.take_up(report=False)
         self.start_actor()
 
