@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pykka import Timeout
 
@@ -19,11 +19,13 @@ from supervisors.runtime import PooledActor, PooledFuture
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pykka import ActorRef, Future
+    from pykka import ActorRef
 
+    from alloy_actors.deadline import Deadline
     from alloy_actors.result import Result
 
 _here = threading.local()
+_endings: set[PooledFuture[bool]] = set()  # of actors that were closed and have not ended
 
 
 class CallbackActor(PooledActor):
@@ -51,7 +53,7 @@ class Callbacks:
 
     def __init__(self) -> None:
         self._ref: ActorRef[CallbackActor] | None = None
-        self._ending: tuple[ActorRef[CallbackActor], Future[bool]] | None = None
+        self._ending: tuple[ActorRef[CallbackActor], PooledFuture[bool]] | None = None
         self._closed = False
 
     def submit(self, callback: Callable[[Any], object], value: object) -> None:
@@ -100,7 +102,10 @@ class Callbacks:
             self._closed = True
             ref, self._ref = self._ref, None
             if ref is not None:
-                self._ending = (ref, ref.stop(block=False))
+                ended = cast("PooledFuture[bool]", ref.stop(block=False))  # a pooled actor's
+                self._ending = (ref, ended)
+                _endings.add(ended)
+                ended.add_done_callback(_endings.discard)
 
     def drained(self, timeout: float) -> bool:
         """Wait, after `close`, until all callbacks have been called; False when `timeout` seconds were not enough.
@@ -117,6 +122,15 @@ class Callbacks:
         except Timeout:
             return False
         return True
+
+
+def await_closed(deadline: Deadline) -> None:
+    """Wait until the callbacks that were closed have been called, those of single runs included."""
+    for ended in list(_endings):
+        try:
+            ended.get(timeout=deadline.remaining())
+        except Timeout:
+            return
 
 
 def deliver_to(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from alloy_actors.actors.callbacks import await_closed
 from alloy_actors.actors.guard import chain, check_blocking
 from alloy_actors.actors.loop_thread import stop_loop_thread
 from alloy_actors.actors.system import AgentSystem, systems
@@ -60,6 +61,7 @@ def shutdown(timeout: float = 5.0) -> None:
     stop_loop_thread(deadline.remaining())
     for hook in list(_after_loop):
         hook()
+    await_closed(deadline)
     release_idle_threads(deadline.remaining())
 
 

@@ -206,11 +206,13 @@ def wait_until_gone(pid: int) -> None:
 
 def test_in_the_queue(system: alloy.AgentSystem) -> None:
     """T76."""
-    provider = ScriptedProvider([hang()])
+    gate = Gate()
+    provider = ScriptedProvider([held(gate, "never")])
     agent = system.spawn("ada", provider=provider)
     told: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
     agent.send_message("1", told.put, request_id="1")
     agent.send_message("2", told.put, request_id="2")
+    gate.arrived()
     assert agent.cancel_request("2")
     result = told.get(timeout=WAIT)
     assert (result.request_id, result.status, result.turns) == ("2", "cancelled", 0)
