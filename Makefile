@@ -54,7 +54,7 @@ docs: docs-environment ## build site/; every warning is an error, nothing is fet
 	$(CHECK) docs
 
 faults: dev ## every fault at every point of a run, with real stores, servers and kills; `make test` has a part of it
-	@$(VENV_PYTHON) -m pytest -m "heavy or not heavy" tests/faults
+	@$(VENV_PYTHON) -m pytest -m "heavy or not heavy" -o faulthandler_timeout=0 tests/faults tests/property/test_one_door.py
 
 kills: dev ## kill -9 a busy system of 50 agents 100 times; prints what was lost and what was done twice
 	@$(VENV_PYTHON) -m tests.faults.kills

@@ -300,9 +300,14 @@ class AgentEntry:
 
     def _stopped(self, reason: ExitReason) -> None:
         """The actor ended for good. A run that is on leaves by its own door when the stop was orderly."""
-        interrupted = self.condition != "up" or (self.run is not None and self.run.ended)
-        self._gone("stopped", reason, keep_run=reason.ok and self.fenced is None)
+        run = self.run
+        interrupted = self.condition != "up" or (run is not None and run.ended)
         orderly = reason.ok
+        # It leaves by its own door, or says in the log that it was interrupted; whoever waits is told then.
+        leaving = (orderly or self.suspending) and self.fenced is None
+        self._gone("stopped", reason, keep_run=leaving)
+        if leaving and not orderly and run is not None:
+            run.abandon(suspend=True)
         for_good = not self.suspending and self.fenced is None
         if for_good and interrupted and self.store.durable:
             self._end_run_in_log()
@@ -311,7 +316,7 @@ class AgentEntry:
             run = self.run
             if self.fenced is not None:
                 return self.outcome(request.id, "error", self.fenced)
-            if orderly and request.state == "running" and run is not None and not run.ended:
+            if leaving and request.state == "running" and run is not None and not run.ended:
                 return None
             if self.suspending:
                 return self.kept_for_later(request.id)
@@ -438,7 +443,7 @@ class AgentEntry:
             if not keep_run:
                 self.run = None
         if run is not None and not keep_run:
-            run.abandon(suspend=condition == "stopped" and self.fenced is None and self.suspending)
+            run.abandon()
 
     def _notify(self) -> None:
         with self._lock:

@@ -282,6 +282,7 @@ class AgentSystem:
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
         with blocking_region():
             self._root.stop(timeout=deadline.remaining())
+            self._tools.close()  # it does not by itself when its supervisor had to be killed
             for entry in entries:
                 entry.await_end(deadline)
             self._store.close()

@@ -95,7 +95,11 @@ def test_what_does_not_end_in_time_goes_on_at_the_next_start(
     results = start_again(tmp_path, server)
     assert [result.status for result in results.values()] == ["completed", "completed"]
     assert [effect.what for effect in Effects(tmp_path / "effects").read()] == ["R", "Q"]
-    (resumed,) = (record for record in records(tmp_path) if isinstance(record, RunResumed))
+    check_attempts(tmp_path)
+
+
+def check_attempts(folder: Path) -> None:
+    (resumed,) = (record for record in records(folder) if isinstance(record, RunResumed))
     assert resumed.attempt == 1, "an orderly stop counts as a crash"
 
 
@@ -113,3 +117,4 @@ def test_a_second_signal_cuts_the_drain_short_and_nothing_is_lost(
     results = start_again(tmp_path, server)
     assert [result.status for result in results.values()] == ["completed", "completed"]
     assert [effect.what for effect in Effects(tmp_path / "effects").read()] == ["R", "Q"]
+    check_attempts(tmp_path)
