@@ -20,6 +20,7 @@ from alloy_actors.actors.goodbye import session_of
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.request import Control, Request
+from alloy_actors.actors.request_log import into
 from alloy_actors.actors.run_handle import RunHandle
 from alloy_actors.content import DROPPED, NO_HISTORY, History
 from alloy_actors.conversation import Conversation
@@ -30,7 +31,7 @@ from alloy_actors.logs import log
 from alloy_actors.run_spec import RunSpec
 from alloy_actors.turn import Run
 from supervisors.reasons import Crash, Shutdown
-from supervisors.runtime import PooledActor, stop_self
+from supervisors.runtime import PooledActor, PooledFuture, stop_self
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -95,7 +96,7 @@ class AgentActor(PooledActor):
             case msg.SetModel():
                 self._set_model(message)
             case msg.Reset():
-                self._reset()
+                return self._reset()
             case msg.CrashNow():
                 raise DrillError(message.reason or "crashed on purpose")
             case _:
@@ -263,12 +264,20 @@ class AgentActor(PooledActor):
         self._note(ModelChanged(message.provider.model))
         self._entry.provider = message.provider
 
-    def _reset(self) -> None:
+    def _reset(self) -> PooledFuture[None]:
+        """Forget the conversation; the future is set when the store has done so as well."""
         self._refuse_while_busy("reset")
         base = Seeded((), self._conversation.usage, DROPPED)
         self._conversation.apply(base)
         self._entry.take_unwritten()  # it is over with that as well
-        self._entry.book.compact((base,), self._fail_on_error)
+        written: PooledFuture[None] = PooledFuture()
+
+        def answer(error: Exception | None) -> None:
+            self._fail_on_error(error)  # the next incarnation has what the log has
+            into(written)(error)
+
+        self._entry.book.compact((base,), answer)
+        return written
 
     def _refuse_while_busy(self, call: str) -> None:
         if self._request is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from alloy_actors.actors.kept import KeptResults
 from alloy_actors.actors.line import Line
 from alloy_actors.actors.request import Control, Request, tell
-from alloy_actors.actors.request_log import RequestLog
+from alloy_actors.actors.request_log import RequestLog, into
 from alloy_actors.actors.rest import Rest
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from alloy_actors.actors.request import Cancel, OnResult
     from alloy_actors.content import Message, Usage
     from alloy_actors.errors import AlloyError, FencedError
-    from alloy_actors.journal import Journal, Record, Store
+    from alloy_actors.journal import Journal, OnAppended, Record, Store
     from alloy_actors.result import Result
 
 INTERRUPTED = "the request was interrupted by a newer message"
@@ -95,12 +95,19 @@ class RequestBook:
         self._rest = Rest()
 
     def seed(self, messages: tuple[Message, ...], usage: Usage) -> None:
-        """Begin the log with a conversation; before the first request, and only where there is no log yet."""
+        """Begin the log with a conversation; before the first request, and only where there is no log yet.
+
+        Raises:
+            StoreError: The store could not take it.
+        """
         conversation = Conversation()
         seeded = Seeded(messages, usage)
         conversation.apply(seeded)
         closing = conversation.closing("", "the earlier conversation broke off here")
-        self.note(*((seeded,) if closing is None else (seeded, closing)))
+        written: PooledFuture[None] = PooledFuture()
+        with self._lock:
+            self._log.append((seeded,) if closing is None else (seeded, closing), into(written))
+        written.get()
 
     def note(self, *records: Record) -> None:
         """Write records that nobody waits for; see `RequestLog.note`."""
@@ -150,7 +157,7 @@ class RequestBook:
             self._open[request.id] = request
             # Under the lock, so that the log has the order of the queue and a token that is current.
             accepted = Accepted(request.id, request.message, request.when_busy)
-            self._log.append(accepted, lambda error: self._recorded(request, error))
+            self._log.append((accepted,), lambda error: self._recorded(request, error))
             if request.state == "recording" and request.refused is None:
                 request.acknowledged = PooledFuture()
         return request
@@ -432,7 +439,7 @@ class RequestBook:
             request = self._finished.get(request_id)
             return request.result if request is not None else None
 
-    def compact(self, base: tuple[Record, ...], on_compacted: Callable[[Exception | None], object]) -> None:
+    def compact(self, base: tuple[Record, ...], on_compacted: OnAppended) -> None:
         """Replace the log by `base` and the requests that wait."""
         with self._lock:
             waiting = tuple(

@@ -73,7 +73,7 @@ class SetModel:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Answered with None, or BusyError."""
+    """Answered with a future that is set when the store has done it as well, or BusyError."""
 
 
 @dataclass(frozen=True, slots=True)

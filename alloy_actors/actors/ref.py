@@ -323,6 +323,7 @@ class AgentRef:
 
         Raises:
             BusyError: A run is on and `when_idle` is False.
+            StoreError: The store could not forget it: the agent has it still.
         """
         self._change("reset", "areset()", msg.Reset(), when_idle=when_idle)
 
@@ -426,19 +427,26 @@ class AgentRef:
 
     def _change(self, call: str, twin: str, message: object, *, when_idle: bool) -> None:
         try:
-            ask(self._entry, call, twin, message)
+            written = ask(self._entry, call, twin, message)
         except BusyError:
             if not when_idle:
                 raise
             self._entry.book.control(Control(message))
+            return
+        if written is not None:
+            with blocking_region():
+                written.get()
 
     async def _achange(self, call: str, message: object, *, when_idle: bool) -> None:
         try:
-            await aask(self._entry, call, message)
+            written = await aask(self._entry, call, message)
         except BusyError:
             if not when_idle:
                 raise
             self._entry.book.control(Control(message))
+            return
+        if written is not None:
+            await written
 
 
 def _raise_if_down(result: Result) -> Result:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alloy_actors.journal import OnAppended, Record, Store
+    from supervisors.runtime import PooledFuture
 
 
 class RequestLog:
@@ -50,11 +51,11 @@ class RequestLog:
         """Whether no newer incarnation in this process has the log."""
         return self._journal is journal
 
-    def append(self, record: Record, on_appended: OnAppended) -> None:
-        """Write a record that somebody waits for."""
+    def append(self, records: Sequence[Record], on_appended: OnAppended) -> None:
+        """Write records that somebody waits for."""
         if self._late:
             self.note()
-        self._write((record,), on_appended)
+        self._write(records, on_appended)
 
     def note(self, *records: Record) -> None:
         """Write records that nobody waits for. What the store does not take is tried again with what comes next.
@@ -96,3 +97,15 @@ class RequestLog:
             if self._journal is journal:
                 self._late = (*records, *self._late)
         self.check(error)
+
+
+def into(written: PooledFuture[None]) -> OnAppended:
+    """Let a future have what the store says."""
+
+    def answer(error: Exception | None) -> None:
+        if error is None:
+            written.set(None)
+        else:
+            written.set_exception((type(error), error, None))
+
+    return answer

@@ -146,7 +146,8 @@ class AgentSystem:
         Raises:
             ConfigError: An option is unknown or wrong, or the name is taken.
             AgentDownError: The system is stopped.
-            StoreError: The store cannot read what it has of this agent; other agents are not concerned.
+            StoreError: The store cannot read what it has of this agent, or not write down how its conversation begins;
+                other agents are not concerned.
         """
         check_blocking("spawn", "aspawn()")
         entry, is_session = self._admit(name, options)
@@ -425,13 +426,13 @@ class AgentSystem:
                     f"under another name, or delete({entry.name!r}) it first"
                 )
                 raise ConfigError(message)
+            config = entry.config
+            if not known and (config.messages or config.usage != NO_USAGE):
+                entry.book.seed(config.messages, config.usage)
         except BaseException as error:
             self._forget(entry)
             entry.never_started(str(error))
             raise
-        config = entry.config
-        if not known and (config.messages or config.usage != NO_USAGE):
-            entry.book.seed(config.messages, config.usage)
         entry.topics.subscribe(entry.book)
 
     def _resume(self) -> None:

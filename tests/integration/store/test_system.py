@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +59,7 @@ def test_a_crashed_agent_has_its_conversation_from_the_disk(system: alloy.AgentS
     assert [message.text for message in agent.messages()] == ["first", "one", "second", "two"]
 
 
-def test_a_conversation_given_at_the_start_is_there_although_nobody_waited_for_the_disk(
+def test_a_conversation_given_at_the_start_is_there(
     system: alloy.AgentSystem,
 ) -> None:
     history = [user("first"), assistant("one")]
@@ -69,6 +71,30 @@ def test_a_conversation_given_at_the_start_is_there_although_nobody_waited_for_t
         assert [message.text for message in agent.messages()] == ["first", "one"]
         agent.chat("second").raise_for_status()
         assert len(agent.messages()) == 4
+
+
+def test_what_the_store_cannot_write_at_a_start_or_a_reset_is_said_to_the_caller(path: Path) -> None:
+    history = [user("first"), assistant("one")]
+    with alloy.AgentSystem(store=SqliteStore(path, busy_timeout=0.05)) as system:
+        agent = system.spawn("ada", provider=ScriptedProvider(["two", "three"]), messages=history)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(alloy.StoreError, match="'bob' could not be written"):
+            system.spawn("bob", provider=ScriptedProvider("hi"), messages=history)
+        with pytest.raises(alloy.StoreError, match="'ada' could not be written"):
+            agent.reset()
+        with pytest.raises(alloy.StoreError, match="'ada' could not be written"):
+            asyncio.run(agent.areset())
+        other.execute("ROLLBACK")
+        other.close()
+        assert agent.messages() == history
+        bob = system.spawn("bob", provider=ScriptedProvider("hi"), messages=history)
+        assert bob.messages() == history
+        agent.reset()
+        assert agent.messages() == []
+        assert agent.chat("second").ok
+    with alloy.AgentSystem(store=f"sqlite:///{path}") as system:
+        assert len(system.spawn("ada", provider=ScriptedProvider([])).messages()) == 2
 
 
 def test_a_stopped_system_lets_go_of_the_file(path: Path) -> None:
