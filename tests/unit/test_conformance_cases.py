@@ -20,6 +20,7 @@ def test_every_id_in_the_name_of_a_test_is_that_of_a_case() -> None:
     assert len(cases) == 218
     assert [name for name in names if not set(ID.findall(name)) <= cases.keys()] == []
     assert all(ID.findall(name) for name in names)
+    assert set().union(*map(ID.findall, names)) == cases.keys(), "a case without a test"
 
 
 def outcome(nodeid, *, when="call", passed=True):
