@@ -81,8 +81,10 @@ def run(url: str, folder: Path, *, agents: int, kills: int, seed: int, most: flo
                 _wait_for(child, "STARTING")
                 time.sleep(chance.uniform(0, most / 2))
                 frozen.send_signal(signal.SIGCONT)  # it may have held the database locked until now
-            early = frozen is None and chance.random() < AT_START
+            early = frozen is None and chance.random() < AT_START and number > 1
             _wait_for(child, "STARTING" if early else "READY")
+            if number == 1:
+                _wait_until_busy(folder)  # there shall be something to lose
             time.sleep(chance.uniform(0, most / 2 if early else most))  # what is being tried is any moment
             if frozen is not None:
                 _end(frozen)
@@ -165,6 +167,14 @@ def _start(folder: Path, url: str, agents: int, seed: int) -> subprocess.Popen[s
     command = [sys.executable, "-m", "tests.faults.busy", str(folder), url, str(agents), str(seed)]
     with (folder / "log").open("a") as log:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+
+
+def _wait_until_busy(folder: Path) -> None:
+    for _ in range(6000):
+        if _lines(folder / "accepted"):
+            return
+        time.sleep(0.005)
+    raise AssertionError("the system has accepted nothing for half a minute")
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -50,6 +50,23 @@ def test_the_end_of_a_system_is_the_end_of_its_agents(sessions: queue.SimpleQueu
     assert sessions.empty()
 
 
+def test_middleware_that_halts_everything_does_not_keep_it_from_being_called(
+    system: alloy.AgentSystem, sessions: queue.SimpleQueue[alloy.Session]
+) -> None:
+    """T73; there are no hooks of a session here that could keep an agent from starting."""
+
+    class Closed(alloy.Middleware):
+        def before_completion(self, run: alloy.RunView) -> alloy.Halt:
+            return alloy.Halt("closed")
+
+    agent = system.spawn("a", provider=ScriptedProvider([]), middleware=[Closed()], on_shutdown=sessions.put)
+    assert agent.chat("hello").status == "halted"
+    agent.stop()
+    session = sessions.get_nowait()
+    assert texts(session)[0] == "hello"
+    check_sendable(session.messages)
+
+
 def test_a_crash_is_not_the_end(
     system: alloy.AgentSystem, sessions: queue.SimpleQueue[alloy.Session]
 ) -> None:
