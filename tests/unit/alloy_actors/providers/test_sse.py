@@ -1,3 +1,5 @@
+"""T86: events out of bytes, cut anywhere: pieces, CRLF, several data lines, comments, a missing space."""
+
 import pytest
 
 from alloy_actors.providers._sse import SSEEvent, SSEParser
