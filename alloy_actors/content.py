@@ -28,6 +28,7 @@ from alloy_actors.blocks import (
     ToolResult,
     VideoBlock,
 )
+from alloy_actors.estimate import tokens_of_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,6 +82,7 @@ class Message:
     _wire: tuple[object, Message | None, bytes] | None = field(
         default=None, init=False, compare=False, repr=False
     )
+    _tokens: int | None = field(default=None, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.role not in ("user", "assistant"):
@@ -131,6 +133,15 @@ class Message:
         if isinstance(self.content, str):
             return ()
         return tuple(block for block in self.content if isinstance(block, ToolCall))
+
+    @property
+    def estimated_tokens(self) -> int:
+        """About how many tokens it is to a model; see `alloy_actors.estimate`. Found once."""
+        tokens = self._tokens
+        if tokens is None:
+            tokens = sum(map(tokens_of_block, self.blocks))
+            object.__setattr__(self, "_tokens", tokens)
+        return tokens
 
     def cached_wire(self, wire_format: object, answers: Message | None = None) -> bytes | None:
         """What `cache_wire` kept for exactly this format and these calls, else None."""
@@ -239,6 +250,11 @@ class Usage:
             self.cache_read_input_tokens + other.cache_read_input_tokens,
             self.cache_creation_input_tokens + other.cache_creation_input_tokens,
         )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All input, cached or not."""
+        return self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
 
     @property
     def total_tokens(self) -> int:

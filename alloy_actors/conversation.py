@@ -90,6 +90,7 @@ class Conversation:
     """
 
     __slots__ = (
+        "_counted",
         "_ended",
         "_open",
         "_started",
@@ -114,6 +115,10 @@ class Conversation:
         self.run_usage: Usage = NO_USAGE
         self.run_cost: float | None = None
         self.provider_state: ProviderState | None = None
+        self._counted = (
+            0,
+            0,
+        )  # so many messages, and what goes with them, were so many tokens; 0: nobody has counted
         self._open: tuple[ToolCall, ...] = ()
         # Only while calls are open: an idle agent keeps no empty containers.
         self._ended: dict[str, ToolCallEnded] | None = None
@@ -140,7 +145,19 @@ class Conversation:
         copy.messages = self.messages
         copy.usage = self.usage
         copy.provider_state = self.provider_state
+        copy._counted = self._counted
         return copy
+
+    def prompt_tokens(self, overhead: int) -> int:
+        """About how many tokens the next request has: what the provider counted last, and an estimate of what came since.
+
+        Args:
+            overhead: Tokens of what goes with the messages; only for where nobody has counted yet.
+        """
+        messages, tokens = self._counted
+        if not tokens:
+            tokens = overhead
+        return tokens + sum(message.estimated_tokens for message in self.messages[messages:])
 
     def state_for(self, origin: str | None) -> dict[str, Any] | None:
         """What goes back to the provider with this origin: {} after a reset, None where it may use its own start."""
@@ -170,6 +187,7 @@ class Conversation:
                     self.run.reply = None
             case ModelChanged():
                 self.provider_state = None
+                self._counted = (0, 0)
             case Accepted():
                 self.waiting[record.request_id] = record
             case RunBegan():
@@ -204,9 +222,11 @@ class Conversation:
                 self.messages = list(record.messages)
                 self.usage = record.usage
                 self.provider_state = record.provider_state
+                self._counted = (0, 0)
                 self._open = self.messages[-1].tool_calls if self.messages else ()
             case WasReset():
                 self.messages = []
+                self._counted = (0, 0)
                 self.provider_state = DROPPED
             case _:
                 assert_never(record)
@@ -246,6 +266,8 @@ class Conversation:
         if record.stop_reason != "refusal" and record.message.content:
             self.messages.append(record.message)
             self._open = record.message.tool_calls
+            if record.usage.prompt_tokens:
+                self._counted = len(self.messages), record.usage.prompt_tokens + record.usage.output_tokens
 
     def _say(self, message: Message) -> None:
         """The user's words; beside what the user said last where nobody has answered that, so that roles alternate."""

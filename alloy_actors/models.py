@@ -53,7 +53,7 @@ class Prices:
 
     def cost(self, usage: Usage) -> float:
         """Cents for one request."""
-        prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+        prompt = usage.prompt_tokens
         return (
             usage.input_tokens * self.input.for_prompt(prompt)
             + usage.cache_read_input_tokens * self.cache_read.for_prompt(prompt)

@@ -10,13 +10,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from alloy_actors.completion import Completion
 from alloy_actors.content import History, ToolResult
 from alloy_actors.conversation import unknown_outcome
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import (
     AlloyError,
-    ConfigError,
-    CrashError,
     FencedError,
     HaltedError,
     MalformedReplyError,
@@ -25,11 +24,9 @@ from alloy_actors.errors import (
 )
 from alloy_actors.errors import CancelledError as RunCancelledError
 from alloy_actors.errors import TimeoutError as RunTimeoutError
-from alloy_actors.events import RunFinished, RunStarted, TurnFinished, TurnRestarted, TurnStarted
+from alloy_actors.events import RunFinished, RunStarted, TurnFinished, TurnRestarted
 from alloy_actors.hearing import Hearing
 from alloy_actors.journal import (
-    Replied,
-    RequestSent,
     RunBegan,
     RunEnded,
     RunResumed,
@@ -40,9 +37,7 @@ from alloy_actors.journal import (
 )
 from alloy_actors.ledger import Ledger
 from alloy_actors.logs import log, traced
-from alloy_actors.models import cost_of
-from alloy_actors.provider import ModelReply, ModelRequest
-from alloy_actors.providers.retry import complete_with_retry
+from alloy_actors.provider import ModelReply
 from alloy_actors.reporting import Reporter
 from alloy_actors.result import Result, Status
 from alloy_actors.run_spec import COMPLETED
@@ -99,6 +94,9 @@ class Run:
         self._deadline = spec.deadline or Deadline.after(spec.config.timeout)
         self._reporter = Reporter(spec.request_id, spec.on_events, spec.numbers)
         self._hearing = Hearing(spec, conversation, self._ledger)
+        self._completion = Completion(
+            spec, conversation, self._ledger, self._reporter, self._deadline, self._check_cancelled
+        )
         self._reply: ModelReply | None = None
 
     @property
@@ -179,9 +177,10 @@ class Run:
         while ended is None:
             if conversation.turns >= spec.config.max_turns:
                 return "max_turns", None
-            ended = await self._hearing.halted("before_completion") or await self._finish_turn(
-                await self._ask()
-            )
+            ended = await self._hearing.halted("before_completion")
+            if ended is None:
+                self._reply = await self._completion.ask()
+                ended = await self._finish_turn(self._reply)
         return ended
 
     async def _take_up(self) -> Ending | None:
@@ -199,62 +198,10 @@ class Run:
         self._reply = reply = ModelReply(last.message, last.stop_reason, last.usage)
         return await self._finish_turn(reply)
 
-    async def _ask(self) -> ModelReply:
-        """One provider request and its record."""
-        spec = self.spec
-        turn = self.conversation.turns + 1
-        self._ledger.note(RequestSent(spec.request_id, turn, spec.provider.model))
-        await self._ledger.flush()
-        self._check_cancelled()
-        self._reporter.emit(TurnStarted, turn, model=spec.provider.model)
-        request = ModelRequest(
-            messages=tuple(self.conversation.messages),
-            tools=spec.config.tools,
-            system_prompt=spec.config.system_prompt,
-            deadline=self._deadline,
-            request_id=spec.request_id,
-            provider_state=self.conversation.state_for(getattr(spec.provider, "origin", None)),
-        )
-        reply = await self._complete(request, turn)
-        self._reporter.replied(turn, reply.message)
-        self._reply = reply
-        cost = await cost_of(spec.provider, reply.usage)
-        self._ledger.note(
-            Replied(
-                spec.request_id, reply.message, reply.stop_reason, reply.usage, reply.provider_state, cost
-            )
-        )
-        return reply
-
     def _check_cancelled(self) -> None:
         """Have no effect after somebody was told that the run is cancelled: the task hears of it a moment later."""
         if self._cancelled:
             raise asyncio.CancelledError
-
-    async def _complete(self, request: ModelRequest, turn: int) -> ModelReply:
-        """The reply; what a provider raises beside its errors is a bug of the provider, and a value for the run."""
-        spec = self.spec
-        name = type(spec.provider).__name__
-        try:
-            reply: object = await complete_with_retry(
-                spec.provider,
-                request,
-                self._reporter.listener_for(turn),
-                max_retries=spec.config.max_retries,
-                backoff=spec.config.retry_backoff,
-            )
-        except (ProviderError, ConfigError, asyncio.CancelledError, GeneratorExit):
-            raise
-        except BaseException as bug:  # also SystemExit, which would end the loop for everyone
-            log.error(
-                "provider_crashed", provider=name, agent=spec.agent, request_id=spec.request_id, **traced(bug)
-            )
-            msg = f"provider {name} raised {type(bug).__name__}: {bug}"
-            raise CrashError(msg) from bug
-        if not isinstance(reply, ModelReply):
-            msg = f"{name}.complete() must return a ModelReply, got {type(reply).__name__}"
-            raise CrashError(msg)
-        return reply
 
     async def _finish_turn(self, reply: ModelReply) -> Ending | None:
         """What the reply asks for, then what the user has said meanwhile; None goes on with another turn."""

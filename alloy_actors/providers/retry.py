@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import random as randomness
 from typing import TYPE_CHECKING
 
 from alloy_actors.errors import ProviderError
 from alloy_actors.logs import log
+from alloy_actors.pauses import pause
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from alloy_actors.provider import Delta, ModelReply, ModelRequest, OnDeltas, Provider
 
@@ -22,7 +22,6 @@ async def complete_with_retry(
     *,
     max_retries: int = 3,
     backoff: float = 1.0,
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     random: Callable[[float, float], float] = randomness.uniform,
 ) -> ModelReply:
     """Ask `provider`, again after errors that are `retryable`, at most `max_retries` times more.
@@ -37,7 +36,6 @@ async def complete_with_retry(
         on_deltas: See `Provider.complete`.
         max_retries: 0 asks once.
         backoff: Seconds.
-        sleep: For tests.
         random: A uniform pick between two numbers; for tests.
 
     Raises:
@@ -71,4 +69,4 @@ async def complete_with_retry(
                 status=error.status,
             )
         attempt += 1
-        await sleep(wait)
+        await pause(wait)

@@ -213,6 +213,7 @@ _MESSAGE_KIND = _kind(
     "m",
     Message,
     "_wire",
+    "_tokens",
     role=_AsIs,
     content=_CONTENT,
     model=_AsIs,

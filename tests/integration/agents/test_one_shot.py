@@ -98,12 +98,12 @@ def test_leaving_astream_cancels_the_run() -> None:
 
 
 def test_a_bug_in_the_loop_is_a_result_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    from alloy_actors import turn
+    from alloy_actors import completion
 
     async def broken(*_args: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(turn.Run, "_ask", broken)
+    monkeypatch.setattr(completion.Completion, "ask", broken)
     result = alloy.run("go", provider=ScriptedProvider(["hi"]))
     assert result.status == "error"
     assert isinstance(result.error, alloy.CrashError)

@@ -8,7 +8,8 @@ import pytest
 from alloy_actors import errors
 from alloy_actors.content import Message, ToolResult, user
 from alloy_actors.deadline import NEVER
-from alloy_actors.provider import ModelRequest
+from alloy_actors.pauses import pausing_by
+from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.providers.retry import complete_with_retry
 
 pytestmark = pytest.mark.slow
@@ -87,7 +88,11 @@ def test_rate_limits_are_waited_for(run, ask, model, llmock, streamed: bool) -> 
         slept.append(seconds)
         await asyncio.sleep(seconds)
 
-    reply = run(complete_with_retry(model, ask(), listener(streamed, []), backoff=0.05, sleep=sleep))
+    async def ask_patiently() -> ModelReply:
+        with pausing_by(sleep):
+            return await complete_with_retry(model, ask(), listener(streamed, []), backoff=0.05)
+
+    reply = run(ask_patiently())
     assert reply.message.text
     assert len(slept) == 2
     assert min(slept) >= 0.3

@@ -23,7 +23,7 @@ from alloy_actors.tool_runner import ToolRunner
 from alloy_actors.tooldef import tool
 from alloy_actors.turn import Run
 from tests.checks import check_sendable
-from tests.unit.alloy_actors.test_turn import NoWorkers
+from tests.world.one_run import NoWorkers
 
 
 class ByTurn:

@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alloy_actors import errors, events
-from alloy_actors.config import RunConfig, make_config
-from alloy_actors.content import Message, ToolCall, Usage, assistant, user
-from alloy_actors.conversation import Conversation
+from alloy_actors.content import ToolCall, Usage, assistant, user
 from alloy_actors.journal import (
-    Journal,
     Replied,
     RequestSent,
     RunBegan,
@@ -23,55 +20,13 @@ from alloy_actors.journal import (
 )
 from alloy_actors.models import facts
 from alloy_actors.provider import ModelReply
-from alloy_actors.run_spec import RunSpec
-from alloy_actors.store.memory import MemoryStore
 from alloy_actors.testing import ScriptedProvider, cut, error, hang, reply, thinking, tool_call, tool_calls
-from alloy_actors.tool_runner import ToolRunner
 from alloy_actors.tooldef import ToolContext, tool
-from alloy_actors.turn import Run
 from tests.checks import check_sendable
+from tests.world.one_run import Scene
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from alloy_actors.result import Result
-
-
-class NoWorkers:
-    """These tests use async tools only."""
-
-    async def call(self, function: Callable[[], object], *, name: str) -> object:
-        raise AssertionError(name)
-
-
-class Scene:
-    """One run, and what there is to see of it."""
-
-    def __init__(self, script: Any, *, listen: bool, history: Sequence[Message] = (), **options: Any) -> None:
-        self.provider = script if hasattr(script, "complete") else ScriptedProvider(script)
-        self.events: list[events.Event] = []
-        self.store = MemoryStore()
-        config = make_config(
-            RunConfig, {"provider": self.provider, "retry_backoff": 1e-6, **options}, where="test"
-        )
-        conversation = Conversation()
-        conversation.messages = list(history)
-        journal = Journal("agent", self.store.take_token("agent"), self.store)
-        spec = RunSpec(
-            request_id="r",
-            agent="agent",
-            message=user("hello"),
-            config=config,
-            provider=self.provider,
-            on_events=self.events.extend if listen else None,
-        )
-        self.run = Run(spec, conversation, journal, ToolRunner(NoWorkers()))
-
-    def play(self) -> Result:
-        return asyncio.run(self.run.execute())
-
-    def types(self) -> list[str]:
-        return [event.type for event in self.events]
 
 
 @tool
@@ -300,8 +255,7 @@ def test_a_provider_that_cannot_stream_gives_the_same_events() -> None:
         async def complete(self, request: object, on_deltas: object = None) -> ModelReply:
             return thinking("hmm", "hello world")
 
-    scene = Scene([], listen=True)
-    scene.run.spec = replace(scene.run.spec, provider=Plain())
+    scene = Scene(Plain(), listen=True)
     scene.play()
     assert [
         (event.type, getattr(event, "text", None)) for event in scene.events if "delta" in event.type
@@ -336,14 +290,13 @@ def test_events_are_numbered_and_belong_to_their_turn() -> None:
 
 
 def test_every_record_is_written_before_its_effect() -> None:
-    scene = Scene([], listen=False, tools=[add])
     seen: list[list[type]] = []
 
     def answer(_request: object) -> object:
         seen.append([type(record) for record in scene.store.load("agent")])
         return tool_call("add", a=1, b=2) if len(seen) == 1 else "3"
 
-    scene.run.spec = replace(scene.run.spec, provider=ScriptedProvider(answer))
+    scene = Scene(answer, listen=False, tools=[add])
     scene.play()
     assert seen[0] == [RunBegan, RequestSent]
     assert seen[1] == [RunBegan, RequestSent, Replied, ToolCallStarted, ToolCallEnded, RequestSent]
@@ -398,13 +351,11 @@ def test_an_abandoned_run_writes_nothing_more() -> None:
 
 
 def test_a_fenced_run_stops_at_its_next_record() -> None:
-    scene = Scene([], listen=False)
-
     def answer(_request: object) -> str:
         scene.store.take_token("agent")
         return "never recorded"
 
-    scene.run.spec = replace(scene.run.spec, provider=ScriptedProvider(answer))
+    scene = Scene(answer, listen=False)
     with pytest.raises(errors.FencedError):
         scene.play()
     assert [type(record) for record in scene.store.load("agent")] == [RunBegan, RequestSent]

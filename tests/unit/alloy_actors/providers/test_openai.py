@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from alloy_actors import errors
 from alloy_actors.content import ImageBlock, ServerToolCall, ThinkingBlock, ToolCall, ToolResult, user
 from alloy_actors.models import facts
+from alloy_actors.pauses import pausing_by
 from alloy_actors.provider import ModelRequest, Provider
 from alloy_actors.providers._base import key_or_env
 from alloy_actors.providers.model_strings import provider_from
@@ -538,8 +539,8 @@ def test_t85_a_stream_that_is_cut_is_asked_again_only_if_nothing_was_heard(
 
     heard: list = []
     model = OpenAI("m", KEY, URL, httpx.AsyncClient(transport=httpx.MockTransport(answer)))
-    run = complete_with_retry(model, REQUEST, heard.extend, max_retries=2, sleep=instantly)
-    with pytest.raises(errors.ConnectionFailedError, match="cut off"):
+    run = complete_with_retry(model, REQUEST, heard.extend, max_retries=2)
+    with pausing_by(instantly), pytest.raises(errors.ConnectionFailedError, match="cut off"):
         asyncio.run(run)
     assert len(asked) == attempts
     assert [delta.text for delta in heard] == (["Hel"] if heard_first else [])

@@ -6,6 +6,7 @@ import pytest
 from alloy_actors import errors
 from alloy_actors.content import assistant, user
 from alloy_actors.deadline import Deadline
+from alloy_actors.pauses import pausing_by
 from alloy_actors.provider import Delta, ModelReply, ModelRequest
 from alloy_actors.providers.retry import complete_with_retry
 
@@ -61,17 +62,10 @@ class Attempt:
         async def sleep(seconds: float) -> None:
             self.slept.append(seconds)
 
+        asking = complete_with_retry(provider, request, on_deltas, random=pick, **options)
         try:
-            self.reply = asyncio.run(
-                complete_with_retry(
-                    provider,
-                    request,
-                    on_deltas,
-                    sleep=sleep,
-                    random=pick,
-                    **options,
-                )
-            )
+            with pausing_by(sleep):
+                self.reply = asyncio.run(asking)
         except BaseException as error:
             self.error = error
 
@@ -165,7 +159,8 @@ def test_a_cancelled_wait_stays_cancelled() -> None:
             await asyncio.Event().wait()
 
         provider = Failing(errors.ServerError("x"))
-        task = asyncio.create_task(complete_with_retry(provider, REQUEST, sleep=sleep))
+        with pausing_by(sleep):
+            task = asyncio.create_task(complete_with_retry(provider, REQUEST))
         await waiting.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
