@@ -5,65 +5,106 @@ Consumers `match` on the classes and end in `assert_never`. `RunFinished` comes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+import time as clock
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from alloy_actors.plain_json import plain_json
+from alloy_actors.result import summary
 
 if TYPE_CHECKING:
     from alloy_actors.content import StopReason, Usage
     from alloy_actors.result import Result
 
+ENVELOPE: Final = 1
+"""The version of the JSON form. Events and members may be added to it; one that is there keeps its meaning."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted:
-    """The run left the queue."""
+class EventBase:
+    """What all events have.
+
+    Args:
+        request_id: Of the run's request.
+        seq: 1, 2, 3 ... within a run; 0 where the run did not live to say its own end.
+        turn: 1 is the first; 0 before it.
+        time: When it happened: seconds since 1970 by the wall clock. Plays no part in comparisons.
+        type: The tag.
+    """
 
     request_id: str
-    seq: int  # 1, 2, 3 ... within a run
-    turn: int  # 0 before the first turn
+    seq: int
+    turn: int
+    time: float = field(default_factory=clock.time, compare=False)
+    type: str
+
+    def to_json(self) -> bytes:
+        """The event in its envelope: UTF-8 JSON on one line, with a `payload` that depends on the event.
+
+        Source: docs/events.md#as-json.
+        """
+        return plain_json(self._envelope())
+
+    def _envelope(self) -> dict[str, Any]:
+        return {
+            "v": ENVELOPE,
+            "seq": self.seq,
+            "correlation_id": self.request_id,
+            "turn": self.turn,
+            "ts_ms": round(self.time * 1000),
+            "event": self.type,
+            "payload": self._payload(),
+        }
+
+    def _payload(self) -> Any:
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _COMMON}
+
+
+_COMMON: Final = frozenset(item.name for item in fields(EventBase))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(EventBase):
+    """The run left the queue."""
+
     agent: str
     type: Literal["run_started"] = "run_started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnStarted:
+class TurnStarted(EventBase):
     """The next provider request is about to be sent."""
 
-    request_id: str
-    seq: int
-    turn: int
     model: str
     type: Literal["turn_started"] = "turn_started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextDelta:
+class TextDelta(EventBase):
     """A piece of the answer."""
 
-    request_id: str
-    seq: int
-    turn: int
     text: str
     type: Literal["text_delta"] = "text_delta"
 
+    def _payload(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThinkingDelta:
+class ThinkingDelta(EventBase):
     """A piece of the model's reasoning."""
 
-    request_id: str
-    seq: int
-    turn: int
     text: str
     type: Literal["thinking_delta"] = "thinking_delta"
 
+    def _payload(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolStarted:
+class ToolStarted(EventBase):
     """A tool call is about to run (or to be answered without running: unknown tool, bad arguments)."""
 
-    request_id: str
-    seq: int
-    turn: int
     id: str
     name: str
     input: dict[str, Any]
@@ -71,12 +112,9 @@ class ToolStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolEnded:
+class ToolEnded(EventBase):
     """A tool call has its result; every `ToolStarted` gets one."""
 
-    request_id: str
-    seq: int
-    turn: int
     id: str
     name: str
     input: dict[str, Any]
@@ -85,39 +123,43 @@ class ToolEnded:
     start_seq: int
     type: Literal["tool_end"] = "tool_end"
 
+    def _payload(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "input": self.input,
+            "duration_ms": round(self.duration * 1000, 3),
+            "error": self.error,
+            "start_event_seq": self.start_seq,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRestarted:
+class TurnRestarted(EventBase):
     """The agent crashed during this turn and asks the model again: discard the deltas of this turn heard so far."""
 
-    request_id: str
-    seq: int
-    turn: int
     attempt: int  # 2 for the first time that the run is taken up again
     type: Literal["turn_restarted"] = "turn_restarted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnFinished:
+class TurnFinished(EventBase):
     """The reply, and the results of its tool calls, are recorded."""
 
-    request_id: str
-    seq: int
-    turn: int
     stop_reason: StopReason
     usage: Usage
     type: Literal["turn_finished"] = "turn_finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished:
+class RunFinished(EventBase):
     """The end of every run, whatever ended it."""
 
-    request_id: str
-    seq: int
-    turn: int
     result: Result
     type: Literal["run_finished"] = "run_finished"
+
+    def _payload(self) -> dict[str, Any]:
+        return summary(self.result)
 
 
 Event: TypeAlias = (

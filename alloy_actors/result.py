@@ -86,3 +86,20 @@ class Result:
         reason = f": {self.error}" if self.error is not None else ""
         msg = f"the run ended with status {self.status!r}{reason}"
         raise RunError(msg, self) from self.error
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """What is worth writing down of a result, in values that have a JSON form; the history is not among it."""
+    error = result.error
+    return {
+        "status": result.status,
+        "text": result.text,
+        "thinking": result.thinking,
+        "stop_reason": result.stop_reason,
+        "turns": result.turns,
+        "usage": result.usage,
+        "cost_cents": result.cost_cents,
+        "tool_calls": result.tool_calls,
+        "error": None if error is None else {"type": type(error).__name__, "message": str(error)},
+        "output": result.output,
+    }

@@ -152,7 +152,7 @@ class EventBuffer:
             and type(last) is type(event)
             and last.turn == event.turn
         ):
-            self._events[-1] = replace(last, text=last.text + event.text, seq=event.seq)
+            self._events[-1] = replace(last, text=last.text + event.text, seq=event.seq, time=event.time)
             return True
         return False
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from alloy_actors.content import Usage
-from alloy_actors.events import RunFinished
+from alloy_actors.plain_json import plain_json
+from alloy_actors.result import summary
 
 if TYPE_CHECKING:
     from alloy_actors.events import Event
@@ -16,38 +14,10 @@ if TYPE_CHECKING:
 
 def result_json(result: Result, model: str) -> str:
     """One line."""
-    error = result.error
-    return _line(
-        {
-            "type": "result",
-            "status": result.status,
-            "text": result.text,
-            "thinking": result.thinking,
-            "model": model,
-            "stop_reason": result.stop_reason,
-            "turns": result.turns,
-            "usage": asdict(result.usage),
-            "cost_cents": result.cost_cents,
-            "tool_calls": [
-                {"name": call.name, "input": call.input, "duration": call.duration, "error": call.error}
-                for call in result.tool_calls
-            ],
-            "error": None if error is None else {"type": type(error).__name__, "message": str(error)},
-            "request_id": result.request_id,
-        }
-    )
+    facts = {"type": "result", **summary(result), "model": model, "request_id": result.request_id}
+    return plain_json(facts).decode() + "\n"
 
 
-def event_json(event: Event) -> str | None:
-    """One line; None for the end of the run, which `result_json` says."""
-    if isinstance(event, RunFinished):
-        return None
-    return _line({item.name: _plain(getattr(event, item.name)) for item in fields(event)})
-
-
-def _plain(value: Any) -> Any:
-    return asdict(value) if isinstance(value, Usage) else value
-
-
-def _line(document: dict[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, default=str) + "\n"
+def event_json(event: Event) -> str:
+    """One line; that of the end of the run says its result as well."""
+    return event.to_json().decode() + "\n"

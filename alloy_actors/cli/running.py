@@ -41,7 +41,7 @@ async def _run(prompt: str, flags: Flags, setting: Setting, *, as_json: bool, st
     if as_json and stream:
         hear = _write_event
     result, signum = await ask(agent, prompt, hear)
-    if as_json:
+    if as_json and not stream:
         output.answer(result_json(result, setting.provider.model))
     if said := end_text(result, flags.max_turns):
         output.complain(said, COMMAND)
@@ -84,8 +84,7 @@ def _mended(argument: str) -> str:
 
 
 def _write_event(event: Event) -> None:
-    if (line := event_json(event)) is not None:
-        output.answer(line)
+    output.answer(event_json(event))
 
 
 def _nothing(_event: Event) -> None:
