@@ -115,13 +115,16 @@ def test_events_as_json_one_a_line_and_the_result_last(call: Call, model: Model,
     (folder / "mine.py").write_text(TOOLS)
     said = call("run", 'weather(city="Oslo")', "--json", "--stream", "--tools", "mine.py", *model())
     documents = [json.loads(line) for line in said.out.splitlines()]
-    kinds = [document["type"] for document in documents]
+    kinds = [document["event"] for document in documents]
     assert kinds[:2] == ["run_started", "turn_started"]
-    assert kinds[-2:] == ["turn_finished", "result"]
+    assert kinds[-2:] == ["turn_finished", "run_finished"]
     assert {"tool_start", "tool_end", "text_delta"} < set(kinds)
-    text = "".join(document["text"] for document in documents if document["type"] == "text_delta")
-    assert text == documents[-1]["text"]
-    assert [document["seq"] for document in documents[:-1]] == list(range(1, len(documents)))
+    text = "".join(document["payload"] for document in documents if document["event"] == "text_delta")
+    result = documents[-1]["payload"]
+    assert text == result["text"]
+    assert (result["status"], result["turns"], result["tool_calls"][0]["name"]) == ("completed", 2, "weather")
+    assert [document["seq"] for document in documents] == list(range(1, len(documents) + 1))
+    assert {document["v"] for document in documents} == {1}
 
 
 @pytest.mark.parametrize(
@@ -346,11 +349,11 @@ def test_a_cancelled_run_as_json_has_its_partial_text(
         text=True,
     ) as running:
         assert running.stdout is not None
-        while json.loads(running.stdout.readline())["type"] != "text_delta":
+        while json.loads(running.stdout.readline())["event"] != "text_delta":
             pass
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=WAIT)
-    result = json.loads(out.splitlines()[-1])
+    result = json.loads(out.splitlines()[-1])["payload"]
     assert (result["status"], result["text"], result["error"]["type"]) == (
         "cancelled",
         "word0 ",
