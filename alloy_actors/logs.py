@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from typing import Any
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BOUND: Final[ContextVar[Mapping[str, Any]]] = ContextVar("alloy_bound", default=MappingProxyType({}))
+"""What every line says in this context: the agent, request and turn of the run."""
 
 
 class _Logger:
@@ -22,7 +30,7 @@ class _Logger:
 
         def try_to_say(event: str, **facts: object) -> None:
             try:
-                say(event, **facts)
+                say(event, **{**_BOUND.get(), **facts})
             except (
                 Exception
             ) as error:  # a processor of the user's, a stream that is closed or takes no such text
@@ -33,6 +41,30 @@ class _Logger:
 
 
 log: Any = _Logger()
+
+
+def bind_run(agent: str, request_id: str) -> None:
+    """Have what is logged in this context from now on name the run; lines of the user's tools and hooks as well.
+
+    Those hear of it through structlog's context variables, where a `request_id` of the user's own stays as it is.
+    """
+    from structlog import contextvars
+
+    ours = _BOUND.get().get("request_id")  # a run that a tool of another one has started
+    theirs = contextvars.get_contextvars().get("request_id", ours)
+    _BOUND.set({"agent": agent, "request_id": request_id})
+    contextvars.bind_contextvars(agent=agent)
+    if theirs == ours:
+        contextvars.bind_contextvars(request_id=request_id)
+    contextvars.unbind_contextvars("turn")
+
+
+def bind_turn(turn: int) -> None:
+    """The same for the turn of the run."""
+    from structlog import contextvars
+
+    _BOUND.set({**_BOUND.get(), "turn": turn})
+    contextvars.bind_contextvars(turn=turn)
 
 
 def traced(error: BaseException) -> dict[str, str]:

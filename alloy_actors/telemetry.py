@@ -132,24 +132,16 @@ class Span:
         self._what = what
         self._begun = time.monotonic()
         self._metadata = {**metadata, "span_context": next(_spans)}
-        if wanted:
-            now = {"system_time": time.time(), "monotonic_time": self._begun}
-            emit(f"{what}.start", now, self._metadata)
+        emit(f"{what}.start", {"system_time": time.time(), "monotonic_time": self._begun}, self._metadata)
 
     def stop(self, **facts: Any) -> None:
         """It has ended."""
-        if wanted:
-            emit(f"{self._what}.stop", self._measured(), {**self._metadata, **facts})
+        emit(f"{self._what}.stop", self._measured(), {**self._metadata, **facts})
 
     def fail(self, error: BaseException) -> None:
         """It was left by an exception."""
-        if wanted:
-            facts = {
-                "kind": type(error).__name__,
-                "reason": str(error),
-                "stacktrace": traced(error)["exception"],
-            }
-            emit(f"{self._what}.exception", self._measured(), {**self._metadata, **facts})
+        told = {"kind": type(error).__name__, "reason": str(error), "stacktrace": traced(error)["exception"]}
+        emit(f"{self._what}.exception", self._measured(), {**self._metadata, **told})
 
     def _measured(self) -> dict[str, float]:
         now = time.monotonic()

@@ -41,6 +41,7 @@ from alloy_actors.provider import ModelReply
 from alloy_actors.reporting import Reporter
 from alloy_actors.result import Result, Status
 from alloy_actors.run_spec import COMPLETED
+from alloy_actors.run_watch import RunWatch
 from alloy_actors.tool_runner import ToolOutcome
 from alloy_actors.tooldef import ToolContext
 
@@ -93,6 +94,7 @@ class Run:
         self._tools: dict[str, Tool] = {tool.name: tool for tool in spec.config.tools}
         self._deadline = spec.deadline or Deadline.after(spec.config.timeout)
         self._reporter = Reporter(spec.request_id, spec.on_events, spec.numbers)
+        self._watch = RunWatch(spec)
         self._hearing = Hearing(spec, conversation, self._ledger)
         self._completion = Completion(
             spec, conversation, self._ledger, self._reporter, self._deadline, self._check_cancelled
@@ -127,6 +129,16 @@ class Run:
             FencedError: A newer incarnation of the agent has taken over; nothing more was written.
             Exception: A bug. The door was not used: whoever restores the conversation closes it.
         """
+        self._watch.began()
+        try:
+            result = await self._to_the_door()
+        except BaseException as error:
+            self._watch.failed(error)
+            raise
+        self._watch.ended(result.status, result.turns)
+        return result
+
+    async def _to_the_door(self) -> Result:
         failed = self.failure
         if failed is not None:  # there is nothing to go on with
             return await self._leave("error", failed, "the agent crashed and was restarted")
@@ -177,6 +189,7 @@ class Run:
         while ended is None:
             if conversation.turns >= spec.config.max_turns:
                 return "max_turns", None
+            self._watch.turn_began(conversation.turns + 1)
             ended = await self._hearing.halted("before_completion")
             if ended is None:
                 self._reply = await self._completion.ask()
@@ -194,6 +207,7 @@ class Run:
         if state.reply is None:
             self._reporter.emit(TurnRestarted, self.conversation.turns + 1, attempt=attempt)
             return None
+        self._watch.turn_began(self.conversation.turns)
         last = state.reply
         self._reply = reply = ModelReply(last.message, last.stop_reason, last.usage)
         return await self._finish_turn(reply)
@@ -210,7 +224,9 @@ class Run:
             TurnFinished, self.conversation.turns, stop_reason=reply.stop_reason, usage=reply.usage
         )
         if ended in (None, COMPLETED) and reply.stop_reason != "pause_turn" and self._join():
-            return None
+            ended = None
+        if ended is None:
+            self._watch.turn_ended(None)
         return ended
 
     def _join(self) -> bool:
@@ -358,6 +374,7 @@ class Run:
     async def _leave(self, status: Status, error: AlloyError | None, why: str) -> Result:
         """The one door: open calls answered, partial text kept and marked, one `RunFinished`, one result."""
         self.leaving = True
+        self._watch.turn_ended(status)
         request_id, conversation = self.spec.request_id, self.conversation
         partial = "".join(self._reporter.partial)
         closing = conversation.closing(request_id, why or "the model returned an empty answer", partial)

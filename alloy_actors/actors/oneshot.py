@@ -16,7 +16,7 @@ from alloy_actors.actors.default import default_system, when_loop_has_ended
 from alloy_actors.actors.guard import check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.config import RunConfig, check_callback, make_config, user_message
+from alloy_actors.config import RunConfig, check_callback, check_name, make_config, user_message
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import CancelledError, ConfigError, CrashError
 from alloy_actors.journal import Journal, Seeded
@@ -44,7 +44,8 @@ def run(message: str | Message | None, **options: Any) -> Result:
     Args:
         message: What the user says: text, or a `Message` of the user's with images or files. None goes on from `messages=`
             alone.
-        options: See `RunConfig`; `provider` is required.
+        options: See `RunConfig`; `provider` is required. A string in `context` under "request_id", or else under
+            "correlation_id", becomes the id of the request, which events, logs and telemetry carry.
 
     Raises:
         ConfigError: An option is unknown or wrong.
@@ -127,7 +128,7 @@ class _OneShot:
         if said is None and not config.messages:
             text = f"{call}: give a message, or messages= to go on from"
             raise ConfigError(text)
-        request_id = uuid.uuid4().hex
+        request_id = _request_id_in(config.context, call) or uuid.uuid4().hex
         store = MemoryStore()
         journal = Journal(request_id, store.take_token(request_id), store)
         conversation = Conversation()
@@ -191,3 +192,13 @@ class _OneShot:
         """Harmless when the run has ended."""
         if self._task is not None:
             self._task.cancel()
+
+
+def _request_id_in(context: Mapping[str, Any], call: str) -> str | None:
+    """The id that the caller's own context brings along; what is no string there is something else."""
+    for key in ("request_id", "correlation_id"):
+        given = context.get(key)
+        if isinstance(given, str):
+            check_name(call, f"context[{key!r}]", given)
+            return given
+    return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from alloy_actors.errors import ProviderError
 from alloy_actors.logs import log
 from alloy_actors.pauses import pause
+from alloy_actors.providers.attempts import attempted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +53,7 @@ async def complete_with_retry(
     attempt = 1
     while True:
         try:
-            return await provider.complete(request, None if on_deltas is None else listen)
+            return await attempted(provider, request, None if on_deltas is None else listen, attempt)
         except ProviderError as error:
             if heard or not error.retryable or attempt > max_retries:
                 raise
