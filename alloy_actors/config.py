@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from alloy_actors.content import NO_USAGE, Message, ToolCall, ToolResult, Usage, user
 from alloy_actors.errors import ConfigError
 from alloy_actors.middleware import Middleware, check_middleware
+from alloy_actors.overrides import ModelOverride, parse_overrides
 from alloy_actors.session import Session
 from alloy_actors.tooldef import Tool, toolbox
 
@@ -41,6 +42,10 @@ class RunConfig:
         tool_timeout: Seconds for one tool call.
         max_retries: Further attempts after a failed provider request.
         retry_backoff: Seconds; the base of the growing pause between attempts.
+        max_tokens: Tokens that a request may have: the budget that compaction keeps to. None takes it from the model, again
+            after `set_model`. (How long an answer may be is an option of the provider.)
+        model_metadata_overrides: What you know better of models: {name: input tokens}, or {name: {"limit": ...,
+            "suffix_patterns": [...], "dollars_per_million": {"input": ..., "output": ...}}}; see docs/budget.md.
         middleware: Hooks that see the run and may block, edit or halt; see `alloy_actors.middleware`.
         context: For tools and middleware, through `ToolContext.context` and `RunView.context`.
         working_directory: For tools, through `ToolContext.working_directory`.
@@ -56,6 +61,8 @@ class RunConfig:
     tool_timeout: Seconds = 60.0
     max_retries: Count = 3
     retry_backoff: Seconds = 1.0
+    max_tokens: Positive | None = None
+    model_metadata_overrides: tuple[InstanceOf[ModelOverride], ...] = ()
     middleware: tuple[InstanceOf[Middleware], ...] = ()
     context: Mapping[str, Any] = Field(default_factory=dict)
     working_directory: str = "."
@@ -256,6 +263,7 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         raise ConfigError(msg)
     given["messages"] = tuple(messages)
     given["middleware"] = check_middleware(given.get("middleware", ()), where)
+    given["model_metadata_overrides"] = parse_overrides(given.get("model_metadata_overrides", ()), where)
     if "subscribe" in given:
         topics = given["subscribe"]
         if not isinstance(topics, list | tuple) or not all(isinstance(topic, str) for topic in topics):

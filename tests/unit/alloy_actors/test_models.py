@@ -9,7 +9,8 @@ import pytest
 
 from alloy_actors import models
 from alloy_actors.content import Usage
-from alloy_actors.models import ModelFacts, Prices, Rate
+from alloy_actors.models import ModelFacts
+from alloy_actors.prices import Prices, Rate
 
 
 class Priced:
