@@ -20,7 +20,6 @@ from alloy_actors.prices import Prices, Rate, cents_per_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alloy_actors.content import Usage
     from alloy_actors.overrides import ModelOverride
 
 
@@ -48,12 +47,6 @@ _asking: dict[tuple[str, str], list[Callable[[], None]]] = {}  # who waits for a
 _asking_lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_asking.clear)  # nobody answers there
-
-
-async def cost_of(provider: object, usage: Usage, overrides: Sequence[ModelOverride] = ()) -> float | None:
-    """Cents for a request to a provider; None where no price is known."""
-    prices = (await facts_for(provider, overrides)).prices
-    return prices.cost(usage) if prices is not None else None
 
 
 async def facts_for(provider: object, overrides: Sequence[ModelOverride] = ()) -> ModelFacts:
