@@ -9,13 +9,13 @@ from alloy_actors.errors import ConfigError, CrashError, ProviderError
 from alloy_actors.events import TurnStarted
 from alloy_actors.journal import Replied, RequestSent
 from alloy_actors.logs import log, traced
-from alloy_actors.models import cost_of
 from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.providers.retry import complete_with_retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from alloy_actors.budget import Budget
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import Deadline
     from alloy_actors.ledger import Ledger
@@ -32,10 +32,11 @@ class Completion:
         ledger: Of the same conversation.
         reporter: Hears the deltas.
         deadline: The run's.
+        budget: Of the run and its agent.
         check_cancelled: Raises when somebody was told that the run is cancelled.
     """
 
-    __slots__ = ("_check_cancelled", "_conversation", "_deadline", "_ledger", "_reporter", "_spec")
+    __slots__ = ("_budget", "_check_cancelled", "_conversation", "_deadline", "_ledger", "_reporter", "_spec")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Completion:
         ledger: Ledger,
         reporter: Reporter,
         deadline: Deadline,
+        budget: Budget,
         check_cancelled: Callable[[], None],
     ) -> None:
         self._spec = spec
@@ -51,17 +53,20 @@ class Completion:
         self._ledger = ledger
         self._reporter = reporter
         self._deadline = deadline
+        self._budget = budget
         self._check_cancelled = check_cancelled
 
     async def ask(self) -> ModelReply:
         """One turn's reply; both records are noted, that of the request is written.
 
         Raises:
+            BudgetExceededError: The request would cost too much; nothing was sent.
             ProviderError: There is no reply; retrying did not help.
             CrashError: The provider has a bug.
         """
         spec, conversation = self._spec, self._conversation
         turn = conversation.turns + 1
+        await self._budget.check(spec.provider)
         self._ledger.note(RequestSent(spec.request_id, turn, spec.provider.model))
         await self._ledger.flush()
         self._check_cancelled()
@@ -76,7 +81,7 @@ class Completion:
         )
         reply = await self._complete(request, turn)
         self._reporter.replied(turn, reply.message)
-        cost = await cost_of(spec.provider, reply.usage)
+        cost = await self._budget.cost_of(spec.provider, reply)
         self._ledger.note(
             Replied(
                 spec.request_id, reply.message, reply.stop_reason, reply.usage, reply.provider_state, cost

@@ -15,12 +15,14 @@ from pydantic.dataclasses import dataclass
 from alloy_actors.content import NO_USAGE, Message, ToolCall, ToolResult, Usage, user
 from alloy_actors.errors import ConfigError
 from alloy_actors.middleware import Middleware, check_middleware
+from alloy_actors.overrides import ModelOverride, parse_overrides
 from alloy_actors.session import Session
 from alloy_actors.tooldef import Tool, toolbox
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
+Cents = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 # The checks are built at first use: that takes as long as everything else in this module.
 _CHECKS = ConfigDict(strict=True, arbitrary_types_allowed=True, extra="forbid", defer_build=True)
@@ -41,6 +43,12 @@ class RunConfig:
         tool_timeout: Seconds for one tool call.
         max_retries: Further attempts after a failed provider request.
         retry_backoff: Seconds; the base of the growing pause between attempts.
+        max_tokens: Tokens that a request may have: the budget that compaction keeps to. None takes it from the model, again
+            after `set_model`. (How long an answer may be is an option of the provider.)
+        model_metadata_overrides: What you know better of models: {name: input tokens}, or {name: {"limit": ...,
+            "suffix_patterns": [...], "dollars_per_million": {"input": ..., "output": ...}}}; see docs/budget.md.
+        max_budget_cents: Cents for one run. No request is sent that would reach it with its input alone: the run then ends
+            with status "budget_exceeded", and what it has so far is kept.
         middleware: Hooks that see the run and may block, edit or halt; see `alloy_actors.middleware`.
         context: For tools and middleware, through `ToolContext.context` and `RunView.context`.
         working_directory: For tools, through `ToolContext.working_directory`.
@@ -56,6 +64,9 @@ class RunConfig:
     tool_timeout: Seconds = 60.0
     max_retries: Count = 3
     retry_backoff: Seconds = 1.0
+    max_tokens: Positive | None = None
+    model_metadata_overrides: tuple[InstanceOf[ModelOverride], ...] = ()
+    max_budget_cents: Cents | None = None
     middleware: tuple[InstanceOf[Middleware], ...] = ()
     context: Mapping[str, Any] = Field(default_factory=dict)
     working_directory: str = "."
@@ -68,6 +79,9 @@ class AgentConfig(RunConfig):
 
     Args:
         usage: What the conversation has used so far (a session brings it along).
+        cost_cents: What it has cost so far (a session brings it along).
+        lifetime_budget_cents: Cents for all runs of the agent, those of earlier processes and of its session included;
+            `reset()` does not begin it anew. Checked as `max_budget_cents` is.
         max_pending: Requests that may wait behind the running one.
         result_ttl: Seconds a finished result stays readable by its request id.
         subscribe: Topics of the system; what is published on them becomes requests. `max_pending` does not hold for
@@ -77,6 +91,8 @@ class AgentConfig(RunConfig):
     """
 
     usage: InstanceOf[Usage] = NO_USAGE
+    cost_cents: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    lifetime_budget_cents: Cents | None = None
     max_pending: Count = 64
     result_ttl: Seconds = 3600.0
     subscribe: tuple[str, ...] = ()
@@ -256,6 +272,7 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         raise ConfigError(msg)
     given["messages"] = tuple(messages)
     given["middleware"] = check_middleware(given.get("middleware", ()), where)
+    given["model_metadata_overrides"] = parse_overrides(given.get("model_metadata_overrides", ()), where)
     if "subscribe" in given:
         topics = given["subscribe"]
         if not isinstance(topics, list | tuple) or not all(isinstance(topic, str) for topic in topics):

@@ -80,6 +80,7 @@ class Conversation:
         messages: In order. A list that is only appended to, and replaced when the conversation starts anew or its last
             message gets more words: others hold views of its beginning (`History`).
         usage: Of all runs.
+        cost: Cents of all runs; None while no price is known.
         waiting: Accepted requests whose run has not begun, by id, oldest first.
         run: What is known of the run that is on; None between runs.
         turns: Replies of the running (else the last) run.
@@ -94,6 +95,7 @@ class Conversation:
         "_ended",
         "_open",
         "_started",
+        "cost",
         "messages",
         "provider_state",
         "run",
@@ -108,6 +110,7 @@ class Conversation:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.usage: Usage = NO_USAGE
+        self.cost: float | None = None
         self.waiting: dict[str, Accepted] = {}
         self.run: RunState | None = None
         self.turns = 0
@@ -144,6 +147,7 @@ class Conversation:
         copy = Conversation()
         copy.messages = self.messages
         copy.usage = self.usage
+        copy.cost = self.cost
         copy.provider_state = self.provider_state
         copy._counted = self._counted
         return copy
@@ -221,6 +225,7 @@ class Conversation:
             case Seeded():
                 self.messages = list(record.messages)
                 self.usage = record.usage
+                self.cost = record.cost_cents
                 self.provider_state = record.provider_state
                 self._counted = (0, 0)
                 self._open = self.messages[-1].tool_calls if self.messages else ()
@@ -255,6 +260,7 @@ class Conversation:
         self.run_usage += record.usage
         if record.cost_cents is not None:
             self.run_cost = (self.run_cost or 0.0) + record.cost_cents
+            self.cost = (self.cost or 0.0) + record.cost_cents
         self.turns += 1
         self.stop_reason = record.stop_reason
         if record.provider_state is not None:

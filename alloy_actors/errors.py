@@ -16,6 +16,7 @@ AlloyError
 ├── ToolError                      raise it in a tool: its text goes to the model
 ├── RunError                       raised by Result.raise_for_status()
 ├── CancelledError                 the run was cancelled; a value in a Result, never raised by us
+├── BudgetExceededError            the next request would cost too much; a value in a Result, never raised by us
 ├── HaltedError                    a middleware ended the run; a value in a Result, never raised by us
 ├── CrashError                     a bug ended the run; `__cause__` is it
 ├── BusyError                      the agent is in a run
@@ -139,6 +140,30 @@ class CancelledError(AlloyError):
 
 class HaltedError(AlloyError):
     """A middleware ended the run; the text is its reason. A value in `Result.error`."""
+
+
+class BudgetExceededError(AlloyError):
+    """The next request was not sent: it would have used up a budget. A value in `Result.error`.
+
+    Args:
+        message: Which budget.
+        spent_cents: By then; None in a result that was read from the store.
+        limit_cents: Of the budget.
+        estimate_cents: What the input of the next request costs.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        spent_cents: float | None = None,
+        limit_cents: float | None = None,
+        estimate_cents: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.spent_cents = spent_cents
+        self.limit_cents = limit_cents
+        self.estimate_cents = estimate_cents
 
 
 class CrashError(AlloyError):

@@ -32,6 +32,7 @@ class Seeded:
     messages: tuple[Message, ...]
     usage: Usage = NO_USAGE
     provider_state: ProviderState | None = None
+    cost_cents: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,56 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from alloy_actors.logs import log, traced
+from alloy_actors.overrides import names_to_look_up
+from alloy_actors.prices import Prices, Rate, cents_per_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from alloy_actors.content import Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Cents per token; a longer prompt may cost more, and then all of it does.
-
-    Args:
-        base: Cents per token.
-        tiers: (tokens, cents per token): what holds for prompts of more tokens than that, shortest first.
-    """
-
-    base: float
-    tiers: tuple[tuple[int, float], ...] = ()
-
-    def for_prompt(self, tokens: int) -> float:
-        """Cents per token in a request whose whole prompt, cached or not, has so many tokens."""
-        rate = self.base
-        for start, higher in self.tiers:
-            if tokens > start:
-                rate = higher
-        return rate
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What a model's tokens cost; cached input without a rate of its own costs what input costs."""
-
-    input: Rate
-    output: Rate
-    cache_read: Rate
-    cache_write: Rate
-
-    def cost(self, usage: Usage) -> float:
-        """Cents for one request."""
-        prompt = usage.prompt_tokens
-        return (
-            usage.input_tokens * self.input.for_prompt(prompt)
-            + usage.cache_read_input_tokens * self.cache_read.for_prompt(prompt)
-            + usage.cache_creation_input_tokens * self.cache_write.for_prompt(prompt)
-            + usage.output_tokens * self.output.for_prompt(prompt)
-        )
+    from alloy_actors.overrides import ModelOverride
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +30,16 @@ class ModelFacts:
     Args:
         vendor: Whose, in the catalogue's words: "anthropic", "openai", "google", "x-ai", "openrouter" ...
         id: Its name on the wire.
-        context_window: Input tokens that it takes; None where the catalogue does not say.
+        context_window: Tokens that it takes; None where the catalogue does not say. For some vendors (OpenAI's newer models
+            among them) this is prompt and answer together, and the prompt alone may not be as long: give those a `limit`
+            in `model_metadata_overrides`.
         prices: None where the catalogue does not say.
     """
 
     vendor: str
     id: str
-    context_window: int | None
-    prices: Prices | None
+    context_window: int | None = None
+    prices: Prices | None = None
 
 
 _known: dict[tuple[str, str], ModelFacts | None] = {}
@@ -86,20 +49,27 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_asking.clear)  # nobody answers there
 
 
-async def cost_of(provider: object, usage: Usage) -> float | None:
-    """Cents for a request to a provider; None where no price is known.
+async def facts_for(provider: object, overrides: Sequence[ModelOverride] = ()) -> ModelFacts:
+    """What holds for a provider's model: what the caller says of it, else the catalogue. Never blocks the loop.
 
-    A provider says whose model it asks by its attribute `vendor`; one without (a server of one's own) costs nothing that
-    we could know of.
+    A provider says whose model it asks by its attribute `vendor`; of one without (a server of one's own) only the caller
+    can know anything.
     """
-    vendor, model = getattr(provider, "vendor", None), getattr(provider, "model", None)
-    if not isinstance(vendor, str) or not isinstance(model, str):
-        return None
-    key = (vendor, model)
-    if key not in _known:
-        await _ask_catalogue(key)
-    facts = _known[key]
-    return facts.prices.cost(usage) if facts is not None and facts.prices is not None else None
+    vendor, model = key = _key_of(provider)
+    if vendor and model:
+        for name in (model, *names_to_look_up(overrides, model)):
+            if (vendor, name) not in _known:
+                await _ask_catalogue((vendor, name))
+    return _overridden(key, overrides)
+
+
+def facts_for_now(provider: object, overrides: Sequence[ModelOverride] = ()) -> ModelFacts:
+    """`facts_for` for threads; blocks at first use: not for a loop."""
+    vendor, model = key = _key_of(provider)
+    if vendor and model:
+        for name in (model, *names_to_look_up(overrides, model)):
+            facts(vendor, name)
+    return _overridden(key, overrides)
 
 
 def facts(vendor: str, model: str) -> ModelFacts | None:
@@ -196,5 +166,25 @@ def _rate(price: Any) -> Rate | None:
     return Rate(_cents(price.base), tuple((tier.start, _cents(tier.price)) for tier in tiers))
 
 
-def _cents(dollars_per_million: Any) -> float:
-    return float(dollars_per_million) * 100 / 1_000_000
+def _cents(price: Any) -> float:
+    return cents_per_token(float(price))
+
+
+def _key_of(provider: object) -> tuple[str, str]:
+    """(vendor, model), "" for what the provider does not say."""
+    vendor, model = getattr(provider, "vendor", None), getattr(provider, "model", None)
+    return (vendor if isinstance(vendor, str) else "", model if isinstance(model, str) else "")
+
+
+def _overridden(key: tuple[str, str], overrides: Sequence[ModelOverride]) -> ModelFacts:
+    """What is known of a model by now, after the caller's own word."""
+    vendor, model = key
+    known = _known.get(key) or ModelFacts(vendor, model)
+    for one in overrides:
+        if one.matches(model, lambda name: _known.get((vendor, name)) is not None):
+            return replace(
+                known,
+                context_window=one.limit or known.context_window,
+                prices=one.prices or known.prices,
+            )
+    return known

@@ -17,10 +17,11 @@ from alloy_actors.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-FORMAT = 2
+FORMAT = 3
 """The version of the JSON form; a reader refuses newer ones.
 
 2: blocks of more kinds, with signatures and raw forms, which a reader of 1 would lose without a word.
+3: what the conversation has cost.
 """
 
 
@@ -41,6 +42,7 @@ class StoredSession(TypedDict):
     id: str
     messages: list[StoredMessage]
     usage: Usage
+    cost_cents: NotRequired[float | None]
     metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
@@ -54,6 +56,7 @@ class Session:
         id: The agent's id; a new agent with this session goes on under it.
         messages: The conversation in order.
         usage: Tokens used so far.
+        cost_cents: Cents spent so far; None where no price was known.
         metadata: Free; `export_session` puts the agent's name, model and status here.
         created_at: UTC.
         updated_at: UTC.
@@ -62,6 +65,7 @@ class Session:
     id: str
     messages: tuple[Message, ...] = ()
     usage: Usage = NO_USAGE
+    cost_cents: float | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -74,6 +78,7 @@ class Session:
                 "id": self.id,
                 "messages": [_plain(message) for message in self.messages],
                 "usage": asdict(self.usage),
+                "cost_cents": self.cost_cents,
                 "metadata": self.metadata,
                 "created_at": self.created_at,
                 "updated_at": self.updated_at,
@@ -102,6 +107,7 @@ class Session:
             id=stored["id"],
             messages=tuple(Message(**message) for message in stored["messages"]),
             usage=stored["usage"],
+            cost_cents=stored.get("cost_cents"),
             metadata=stored["metadata"],
             created_at=stored["created_at"],
             updated_at=stored["updated_at"],
@@ -160,7 +166,7 @@ def _adapter() -> TypeAdapter[StoredSession]:
 
 
 def take_session(session: object, given: dict[str, Any]) -> None:
-    """Let the session given to `spawn` stand for the options `messages` and `usage` that it holds.
+    """Let the session given to `spawn` stand for the options `messages`, `usage` and `cost_cents` that it holds.
 
     Raises:
         ConfigError: It is no session, or those are given as well.
@@ -170,8 +176,11 @@ def take_session(session: object, given: dict[str, Any]) -> None:
             f"spawn: session must be a Session (Session.from_json reads one), got {type(session).__name__}"
         )
         raise ConfigError(message)
-    if "messages" in given or "usage" in given:
-        message = "spawn: give session= or messages=, not both: a session holds its messages and usage"
+    if not given.keys().isdisjoint(("messages", "usage", "cost_cents")):
+        message = (
+            "spawn: give session= or messages=, not both: a session holds its messages, usage and cost_cents"
+        )
         raise ConfigError(message)
     given["messages"] = session.messages
     given["usage"] = session.usage
+    given["cost_cents"] = session.cost_cents

@@ -188,6 +188,9 @@ class ScriptedProvider:
         usage: Of each answer that brings none of its own.
     """
 
+    local = True
+    """It costs nothing, so nobody is warned that it has no price."""
+
     def __init__(
         self, script: Iterable[Step] | str | Answer = (), *, model: str = "scripted", usage: Usage = USAGE
     ) -> None:

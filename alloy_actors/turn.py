@@ -10,12 +10,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from alloy_actors.budget import Budget
 from alloy_actors.completion import Completion
 from alloy_actors.content import History, ToolResult
 from alloy_actors.conversation import unknown_outcome
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import (
     AlloyError,
+    BudgetExceededError,
     FencedError,
     HaltedError,
     MalformedReplyError,
@@ -97,7 +99,13 @@ class Run:
         self._watch = RunWatch(spec)
         self._hearing = Hearing(spec, conversation, self._ledger)
         self._completion = Completion(
-            spec, conversation, self._ledger, self._reporter, self._deadline, self._check_cancelled
+            spec,
+            conversation,
+            self._ledger,
+            self._reporter,
+            self._deadline,
+            Budget(spec.config, conversation),
+            self._check_cancelled,
         )
         self._reply: ModelReply | None = None
 
@@ -154,6 +162,8 @@ class Run:
             ProviderTimeoutError
         ) as failure:  # it knows the deadline too: whoever notices first, it is the run's
             status, error = "error", self._out_of_time() if self._deadline.remaining() < _TICK else failure
+        except BudgetExceededError as exceeded:
+            status, error = "budget_exceeded", exceeded
         except AlloyError as failure:  # the provider's, or the store's
             status, error = "error", failure
         except TimeoutError:
@@ -432,6 +442,8 @@ def _as_reason(error: AlloyError) -> str:
             return str(error)
         case RunTimeoutError():
             return "the time for the request was up"
+        case BudgetExceededError():
+            return "the budget was used up"
         case ProviderError(code="refusal"):
             return "the model refused to answer"
         case _:

@@ -251,13 +251,14 @@ class AgentActor(PooledActor):
                 len(self._conversation.messages) if self._request is None else len(self._before_run) + 1
             ),
             usage=self._conversation.usage,
+            cost_cents=self._conversation.cost,
         )
 
     def _session(self) -> Session:
-        usage = self._conversation.usage
+        conversation = self._conversation
         if self._request is None:
-            return session_of(self._entry, self._conversation.messages, usage, "idle")
-        return session_of(self._entry, self._before_run, usage, "running")
+            return session_of(self._entry, conversation.messages, conversation, "idle")
+        return session_of(self._entry, self._before_run, conversation, "running")
 
     def _set_model(self, message: msg.SetModel) -> None:
         self._refuse_while_busy("set_model")
@@ -267,7 +268,7 @@ class AgentActor(PooledActor):
     def _reset(self) -> PooledFuture[None]:
         """Forget the conversation; the future is set when the store has done so as well."""
         self._refuse_while_busy("reset")
-        base = Seeded((), self._conversation.usage, DROPPED)
+        base = Seeded((), self._conversation.usage, DROPPED, self._conversation.cost)
         self._conversation.apply(base)
         self._entry.take_unwritten()  # it is over with that as well
         written: PooledFuture[None] = PooledFuture()

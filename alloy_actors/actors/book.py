@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from alloy_actors.actors.request import Cancel, OnResult
-    from alloy_actors.content import Message, Usage
+    from alloy_actors.content import Message
     from alloy_actors.errors import AlloyError, FencedError
     from alloy_actors.journal import Journal, OnAppended, Record, Store
     from alloy_actors.result import Result
@@ -94,14 +94,13 @@ class RequestBook:
         self._draining: str | None = None  # why nothing is accepted but what running runs need
         self._rest = Rest()
 
-    def seed(self, messages: tuple[Message, ...], usage: Usage) -> None:
+    def seed(self, seeded: Seeded) -> None:
         """Begin the log with a conversation; before the first request, and only where there is no log yet.
 
         Raises:
             StoreError: The store could not take it.
         """
         conversation = Conversation()
-        seeded = Seeded(messages, usage)
         conversation.apply(seeded)
         closing = conversation.closing("", "the earlier conversation broke off here")
         written: PooledFuture[None] = PooledFuture()

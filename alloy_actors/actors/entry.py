@@ -394,6 +394,7 @@ class AgentEntry:
         turns: int = 0,
         message_count: int = 0,
         usage: Usage = NO_USAGE,
+        cost_cents: float | None = None,
     ) -> Health:
         """How the agent is; the actor adds what only it knows."""
         up = self.condition == "up"
@@ -408,6 +409,7 @@ class AgentEntry:
             max_pending=self.config.max_pending,
             restarts=self.restarts,
             loop_lag=loop_lag(),
+            cost_cents=cost_cents,
         )
 
     def health_while_away(self) -> Health:

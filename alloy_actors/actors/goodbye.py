@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from alloy_actors.actors.entry import AgentEntry
-    from alloy_actors.content import Message, Usage
+    from alloy_actors.content import Message
 
 LIMIT = 20.0
 """Seconds an async `on_shutdown` may take, so that one that hangs does not keep its thread."""
@@ -46,7 +46,7 @@ def _call(entry: AgentEntry, on_shutdown: Callable[[Session], object]) -> None:
     conversation.replay(entry.store.load(entry.agent_id))
     if closing := conversation.closing("", "the agent was stopped"):
         conversation.apply(closing)
-    going_on = on_shutdown(session_of(entry, conversation.messages, conversation.usage, "stopped"))
+    going_on = on_shutdown(session_of(entry, conversation.messages, conversation, "stopped"))
     if inspect.isawaitable(going_on):
         future = asyncio.run_coroutine_threadsafe(
             _wait_for(going_on), entry.runner.loop or loop_thread().loop
@@ -58,12 +58,15 @@ def _call(entry: AgentEntry, on_shutdown: Callable[[Session], object]) -> None:
             raise
 
 
-def session_of(entry: AgentEntry, messages: Iterable[Message], usage: Usage, status: str) -> Session:
-    """An agent's conversation as a value."""
+def session_of(
+    entry: AgentEntry, messages: Iterable[Message], conversation: Conversation, status: str
+) -> Session:
+    """An agent's conversation as a value; of its messages those that are given."""
     return Session(
         id=entry.agent_id,
         messages=tuple(messages),
-        usage=usage,
+        usage=conversation.usage,
+        cost_cents=conversation.cost,
         metadata={"name": entry.name, "model": entry.provider.model, "status": status},
         created_at=entry.created_at,
     )

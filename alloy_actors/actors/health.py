@@ -19,6 +19,7 @@ class Health:
         turns: Replies in the last run that has ended.
         message_count: Messages in the conversation.
         usage: Tokens of all its runs.
+        cost_cents: Cents of all its runs; None where no price is known, and while there is no actor to ask.
         uptime: Seconds since this incarnation came up; 0.0 while none is up.
         pending_count: Requests that wait behind the running one.
         max_pending: How many may.
@@ -36,6 +37,7 @@ class Health:
     max_pending: int
     restarts: int
     loop_lag: float
+    cost_cents: float | None = None
 
     @property
     def busy(self) -> bool:

@@ -15,14 +15,15 @@ from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.default import default_system, when_loop_has_ended
 from alloy_actors.actors.guard import check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.actors.options import run_options
 from alloy_actors.actors.streams import EventBuffer, Listener
-from alloy_actors.config import RunConfig, check_callback, check_name, make_config, user_message
+from alloy_actors.budget import acheck_prices, check_prices
+from alloy_actors.config import check_callback, check_name
 from alloy_actors.conversation import Conversation
-from alloy_actors.errors import CancelledError, ConfigError, CrashError
+from alloy_actors.errors import CancelledError, CrashError
 from alloy_actors.journal import Journal, Seeded
 from alloy_actors.logs import log, traced
 from alloy_actors.middleware import NO_HOOKS, Hooks
-from alloy_actors.providers.model_strings import as_provider
 from alloy_actors.result import Result
 from alloy_actors.run_spec import RunSpec
 from alloy_actors.store.memory import MemoryStore
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from alloy_actors.actors.loop_thread import Task
+    from alloy_actors.config import RunConfig
     from alloy_actors.content import Message
     from alloy_actors.events import Event
     from alloy_actors.reporting import OnEvents
@@ -53,7 +55,9 @@ def run(message: str | Message | None, **options: Any) -> Result:
     """
     check_blocking("run", "arun()")
     future: PooledFuture[Result] = PooledFuture()
-    once = _OneShot("run", message, options, None)
+    config, said = run_options("run", message, options)
+    check_prices("run", config)
+    once = _OneShot("run", said, config, None)
     once.start(future.set)
     try:
         with blocking_region():
@@ -66,7 +70,9 @@ def run(message: str | Message | None, **options: Any) -> Result:
 async def arun(message: str | Message | None, **options: Any) -> Result:
     """`run` for coroutines; cancelling the await cancels the run."""
     future: PooledFuture[Result] = PooledFuture()
-    once = _OneShot("arun", message, options, None)
+    config, said = run_options("arun", message, options)
+    await acheck_prices("arun", config)
+    once = _OneShot("arun", said, config, None)
     once.start(future.set)
     try:
         return await future
@@ -86,7 +92,9 @@ def stream(
     check_blocking("stream", "astream()")
     check_callback("stream", on_chunk=on_chunk, on_event=on_event)
     arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    once = _OneShot("stream", message, options, arrived.put)
+    config, said = run_options("stream", message, options)
+    check_prices("stream", config)
+    once = _OneShot("stream", said, config, arrived.put)
     once.start(arrived.put)
     listener = Listener(on_chunk, on_event)
     try:
@@ -104,7 +112,9 @@ def stream(
 async def astream(message: str | Message | None, **options: Any) -> AsyncIterator[Event]:
     """The events of one run, `RunFinished` last; leaving the loop cancels the run."""
     buffer = EventBuffer()
-    once = _OneShot("astream", message, options, buffer.push)
+    config, said = run_options("astream", message, options)
+    await acheck_prices("astream", config)
+    once = _OneShot("astream", said, config, buffer.push)
     once.start(buffer.finish)
     try:
         async with aclosing(buffer.read()) as events:
@@ -118,16 +128,8 @@ class _OneShot:
     """A run and its task."""
 
     def __init__(
-        self, call: str, message: str | Message | None, options: Mapping[str, Any], on_events: OnEvents | None
+        self, call: str, said: Message | None, config: RunConfig, on_events: OnEvents | None
     ) -> None:
-        given = dict(options)
-        if "provider" in given:
-            given["provider"] = as_provider(given["provider"])
-        config = make_config(RunConfig, given, where=call)
-        said = user_message(message, call) if message is not None else None
-        if said is None and not config.messages:
-            text = f"{call}: give a message, or messages= to go on from"
-            raise ConfigError(text)
         request_id = _request_id_in(config.context, call) or uuid.uuid4().hex
         store = MemoryStore()
         journal = Journal(request_id, store.take_token(request_id), store)
@@ -148,7 +150,7 @@ class _OneShot:
             hooks=hooks,
         )
         self._run = Run(spec, conversation, journal, runner)
-        if message is not None and (
+        if said is not None and (
             closing := conversation.closing("", "the earlier conversation broke off here")
         ):
             conversation.apply(closing)

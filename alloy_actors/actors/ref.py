@@ -20,6 +20,7 @@ from alloy_actors.actors.handing_in import aaccept, accept, await_result, call_b
 from alloy_actors.actors.pubsub import BUFFERED
 from alloy_actors.actors.request import Control
 from alloy_actors.actors.streams import EventBuffer, Listener
+from alloy_actors.budget import acheck_prices, check_prices
 from alloy_actors.config import check_callback, check_provider, check_seconds, user_message
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import (
@@ -306,16 +307,19 @@ class AgentRef:
 
         Raises:
             BusyError: A run is on and `when_idle` is False.
-            ConfigError: It is no provider.
+            ConfigError: It is no provider; or the agent has a budget, and no price is known for the model.
         """
+        check_blocking("set_model", "aset_model()")
         answers: Provider = as_provider(provider)
         check_provider(answers, "set_model")
+        check_prices("set_model", self._entry.config, answers)
         self._change("set_model", "aset_model()", msg.SetModel(answers), when_idle=when_idle)
 
     async def aset_model(self, provider: Provider | str, *, when_idle: bool = False) -> None:
         """`set_model` for coroutines."""
         answers: Provider = as_provider(provider)
         check_provider(answers, "aset_model")
+        await acheck_prices("aset_model", self._entry.config, answers)
         await self._achange("aset_model", msg.SetModel(answers), when_idle=when_idle)
 
     def reset(self, *, when_idle: bool = False) -> None:

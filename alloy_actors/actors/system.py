@@ -16,23 +16,22 @@ from alloy_actors.actors.blocking import blocking_region
 from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.entry import AgentEntry
 from alloy_actors.actors.guard import chain, check_blocking
+from alloy_actors.actors.options import agent_options
 from alloy_actors.actors.pubsub import BUFFERED, PubSub
 from alloy_actors.actors.ref import AgentRef
 from alloy_actors.actors.tool_pool import ToolPool
+from alloy_actors.budget import acheck_prices, check_prices
 from alloy_actors.config import (
-    AgentConfig,
     SystemConfig,
     check_callback,
     check_count,
     check_name,
     make_config,
 )
-from alloy_actors.content import NO_USAGE
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AgentDownError, ConfigError, WouldDeadlock
+from alloy_actors.journal import Seeded
 from alloy_actors.logs import log, traced
-from alloy_actors.providers.model_strings import as_provider
-from alloy_actors.session import take_session
 from alloy_actors.store.opening import open_store
 from alloy_actors.tool_runner import ToolRunner
 from supervisors import Backoff, ChildSpec, DynamicSupervisor, RestartType, Supervisor
@@ -47,7 +46,9 @@ if TYPE_CHECKING:
     import pykka
 
     from alloy_actors.actors.pubsub import Subscription
+    from alloy_actors.config import AgentConfig
     from alloy_actors.journal import Store
+    from alloy_actors.session import Session
     from supervisors.refs import DynamicSupervisorRef, SupervisorRef
     from supervisors.runtime import PooledFuture
 
@@ -150,21 +151,25 @@ class AgentSystem:
                 other agents are not concerned.
         """
         check_blocking("spawn", "aspawn()")
-        entry, is_session = self._admit(name, options)
+        config, session = agent_options(name, options)
+        check_prices("spawn", config)
+        entry = self._admit(name, config, session)
         try:
-            self._take_up(entry, is_session=is_session)
+            self._take_up(entry, is_session=session is not None)
             return self._admitted(entry, self._start_child(entry).get())
         except SupervisorError as error:
             raise self._refused(entry) from error
 
     async def aspawn(self, name: str | None = None, **options: Any) -> AgentRef:
         """`spawn` for coroutines."""
-        entry, is_session = self._admit(name, options)
+        config, session = agent_options(name, options)
+        await acheck_prices("spawn", config)
+        entry = self._admit(name, config, session)
         try:
             if self._store.durable:
-                await asyncio.to_thread(self._take_up, entry, is_session=is_session)
+                await asyncio.to_thread(self._take_up, entry, is_session=session is not None)
             else:
-                self._take_up(entry, is_session=is_session)
+                self._take_up(entry, is_session=session is not None)
             return self._admitted(entry, await self._start_child(entry))
         except SupervisorError as error:
             raise self._refused(entry) from error
@@ -384,17 +389,8 @@ class AgentSystem:
         """Runs tools on this system's workers; async ones on `loop`, None is the system's own choice."""
         return self._runner if loop is None else ToolRunner(self._tools, loop=loop)
 
-    def _admit(self, name: str | None, options: Mapping[str, Any]) -> tuple[AgentEntry, bool]:
-        """Check the options and reserve the name; also whether a session has to be the beginning."""
-        given = dict(options)
-        if name is not None:
-            check_name("spawn", "name", name)
-        session = given.pop("session", None)
-        if session is not None:
-            take_session(session, given)
-        if "provider" in given:
-            given["provider"] = as_provider(given["provider"])
-        config = make_config(AgentConfig, given, where="spawn", also=("name", "session"))
+    def _admit(self, name: str | None, config: AgentConfig, session: Session | None) -> AgentEntry:
+        """Reserve the name."""
         agent_id = name
         if agent_id is None:
             agent_id = session.id if session is not None else f"agent-{uuid.uuid4().hex}"
@@ -414,7 +410,7 @@ class AgentSystem:
             self._entries[agent_id] = entry
         if session is not None:
             entry.created_at = session.created_at
-        return entry, session is not None
+        return entry
 
     def _take_up(self, entry: AgentEntry, *, is_session: bool) -> None:
         """Give a new entry its conversation: the store's, else the one of the options."""
@@ -427,8 +423,9 @@ class AgentSystem:
                 )
                 raise ConfigError(message)
             config = entry.config
-            if not known and (config.messages or config.usage != NO_USAGE):
-                entry.book.seed(config.messages, config.usage)
+            seeded = Seeded(config.messages, config.usage, cost_cents=config.cost_cents)
+            if not known and seeded != Seeded(()):
+                entry.book.seed(seeded)
         except BaseException as error:
             self._forget(entry)
             entry.never_started(str(error))

@@ -16,7 +16,8 @@ from alloy_actors.providers import model_strings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from alloy_actors.models import ModelFacts, Rate
+    from alloy_actors.models import ModelFacts
+    from alloy_actors.prices import Rate
 
 PER_MILLION = 1_000_000 / 100  # dollars per million tokens for a cent per token
 UNKNOWN = "-"

@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from urllib.parse import urlsplit
 
 from alloy_actors.__about__ import __version__
 from alloy_actors.errors import ConfigError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     ApiKey: TypeAlias = str | SecretStr | Callable[[], str | Awaitable[str]] | None
 
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_REPLY = 128 * 1024 * 1024
 
 
@@ -96,6 +98,7 @@ class HTTPProvider:
         self._model = check.text("model", model)
         self._key = check.secret("api_key", api_key)
         self._api_url = api_url
+        self._local = urlsplit(api_url).hostname in _THIS_MACHINE
         self._extra_headers = check.Hidden(check.headers("extra_headers", shared.get("extra_headers")))
         self._provider_state = check.mapping("provider_state", shared.get("provider_state"))
         self._extra, self._more_tools = self._checked_extra(shared.get("extra_body"))
@@ -113,6 +116,11 @@ class HTTPProvider:
     def api_url(self) -> str:
         """The server's address."""
         return self._api_url
+
+    @property
+    def local(self) -> bool:
+        """Whether the server is on this machine; then nobody is warned that its models have no price."""
+        return self._local
 
     @property
     def origin(self) -> str:

@@ -251,7 +251,7 @@ def _many(
 # -- records -------------------------------------------------------------------------------------------------------
 
 KINDS = (
-    _kind("seeded", Seeded, messages=_many(_MESSAGE), usage=_USAGE, provider_state=_STATE),
+    _kind("seeded", Seeded, messages=_many(_MESSAGE), usage=_USAGE, provider_state=_STATE, cost_cents=_AsIs),
     _kind("accepted", Accepted, request_id=_AsIs, message=_MESSAGE, when_busy=_AsIs),
     _kind("began", RunBegan, request_id=_AsIs, message=_MESSAGE),
     _kind("resumed", RunResumed, request_id=_AsIs, attempt=_AsIs),

@@ -119,7 +119,12 @@ def export(path: StorePath, agent_id: str) -> Session:
         closing = conversation.closing(conversation.running, "the conversation was exported during this run")
         if closing is not None:
             conversation.apply(closing)
-    return Session(id=agent_id, messages=tuple(conversation.messages), usage=conversation.usage)
+    return Session(
+        id=agent_id,
+        messages=tuple(conversation.messages),
+        usage=conversation.usage,
+        cost_cents=conversation.cost,
+    )
 
 
 def backup(path: StorePath, target: StorePath) -> None:
@@ -198,7 +203,9 @@ def _compact_agent(store: SqliteStore, agent_id: str) -> None:
     base: list[Record] = []
     # The change of model goes first: a change drops the state that the seed carries.
     base += [record for record in records if isinstance(record, ModelChanged)][-1:]
-    seed = Seeded(tuple(conversation.messages), conversation.usage, conversation.provider_state)
+    seed = Seeded(
+        tuple(conversation.messages), conversation.usage, conversation.provider_state, conversation.cost
+    )
     if seed != Seeded(()):
         base.append(seed)
     base += conversation.waiting.values()

@@ -10,7 +10,8 @@ import pytest
 
 from alloy_actors import models as catalogue_of
 from alloy_actors.cli import models as listing
-from alloy_actors.models import ModelFacts, Prices, Rate, catalogue
+from alloy_actors.models import ModelFacts, catalogue
+from alloy_actors.prices import Prices, Rate
 from alloy_actors.providers import model_strings
 from tests.integration.cli.conftest import Said
 

@@ -9,7 +9,8 @@ import pytest
 
 from alloy_actors import models
 from alloy_actors.content import Usage
-from alloy_actors.models import ModelFacts, Prices, Rate
+from alloy_actors.models import ModelFacts
+from alloy_actors.prices import Prices, Rate
 
 
 class Priced:
@@ -18,6 +19,12 @@ class Priced:
     def __init__(self, vendor: object, model: object) -> None:
         self.vendor = vendor
         self.model = model
+
+
+async def price_of(provider: Priced) -> float | None:
+    """Cents for a token of input."""
+    prices = (await models.facts_for(provider)).prices
+    return prices.cost(Usage(1, 0)) if prices is not None else None
 
 
 PRICES = Prices(Rate(1.0, ((100, 2.0),)), Rate(5.0, ((100, 8.0),)), Rate(0.1), Rate(1.25))
@@ -67,7 +74,7 @@ def test_a_provider_without_a_vendor_costs_nothing_known_and_loads_no_catalogue(
 ) -> None:
     monkeypatch.setattr(models, "_look_up", lambda *_: pytest.fail("the catalogue was asked"))
     for provider in (Priced(None, "m"), Priced("anthropic", None), object()):
-        assert asyncio.run(models.cost_of(provider, Usage(1, 1))) is None
+        assert asyncio.run(models.facts_for(provider)).prices is None
 
 
 def test_the_catalogue_is_asked_off_the_loop_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +88,7 @@ def test_the_catalogue_is_asked_off_the_loop_and_once(monkeypatch: pytest.Monkey
     monkeypatch.setattr(models, "_look_up", look_up)
 
     async def ask() -> list[float | None]:
-        return [await models.cost_of(Priced("v", "m"), Usage(1, 0)) for _ in range(3)]
+        return [await price_of(Priced("v", "m")) for _ in range(3)]
 
     assert asyncio.run(ask()) == [1.0] * 3
     assert asked == ["alloy-catalogue"]
@@ -100,7 +107,7 @@ def test_many_who_ask_at_once_wait_for_one_answer(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(models, "_look_up", look_up)
 
     async def ask() -> list[float | None]:
-        asking = [asyncio.create_task(models.cost_of(Priced("v", "m"), Usage(1, 0))) for _ in range(50)]
+        asking = [asyncio.create_task(price_of(Priced("v", "m"))) for _ in range(50)]
         await asyncio.sleep(0)
         all_ask.set()
         return await asyncio.gather(*asking)
@@ -114,7 +121,7 @@ def test_a_catalogue_that_fails_is_a_price_that_is_not_known(
 ) -> None:
     monkeypatch.setattr(models, "_known", {})
     monkeypatch.setattr(models, "_look_up", lambda *_: 1 / 0)
-    assert asyncio.run(models.cost_of(Priced("v", "m"), Usage(1, 0))) is None
+    assert asyncio.run(price_of(Priced("v", "m"))) is None
     assert "catalogue_failed" in capsys.readouterr().out
 
 

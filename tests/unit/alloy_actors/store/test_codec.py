@@ -54,7 +54,7 @@ WITH_A_URI = (
 )
 MESSAGE = Message("assistant", (*BLOCKS, *WITH_A_URI), model="m-1", origin="o-1")
 SAMPLES = (
-    log.Seeded((user("a"), MESSAGE), Usage(1, 2, 3, 4), ProviderState("o-1", {"container": "c-1"})),
+    log.Seeded((user("a"), MESSAGE), Usage(1, 2, 3, 4), ProviderState("o-1", {"container": "c-1"}), 1.25),
     log.Accepted("r", MESSAGE, "steer"),
     log.RunBegan("r", MESSAGE),
     log.RunResumed("r", 2),
