@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alloy_actors.actors.blocking import blocking_region, next_of
 from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.default import default_system, when_loop_has_ended
-from alloy_actors.actors.guard import check_blocking
+from alloy_actors.actors.guard import asker_here, check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.streams import EventBuffer, Listener
 from alloy_actors.config import RunConfig, check_callback, check_name, make_config, user_message
@@ -22,7 +22,7 @@ from alloy_actors.errors import CancelledError, ConfigError, CrashError
 from alloy_actors.journal import Journal, Seeded
 from alloy_actors.logs import log, traced
 from alloy_actors.middleware import NO_HOOKS, Hooks
-from alloy_actors.providers.model_strings import as_provider
+from alloy_actors.providers.model_strings import with_providers
 from alloy_actors.result import Result
 from alloy_actors.run_spec import RunSpec
 from alloy_actors.store.memory import MemoryStore
@@ -120,10 +120,7 @@ class _OneShot:
     def __init__(
         self, call: str, message: str | Message | None, options: Mapping[str, Any], on_events: OnEvents | None
     ) -> None:
-        given = dict(options)
-        if "provider" in given:
-            given["provider"] = as_provider(given["provider"])
-        config = make_config(RunConfig, given, where=call)
+        config = make_config(RunConfig, with_providers(options), where=call)
         said = user_message(message, call) if message is not None else None
         if said is None and not config.messages:
             text = f"{call}: give a message, or messages= to go on from"
@@ -146,6 +143,7 @@ class _OneShot:
             provider=config.provider,
             on_events=on_events,
             hooks=hooks,
+            asker=asker_here(),
         )
         self._run = Run(spec, conversation, journal, runner)
         if message is not None and (

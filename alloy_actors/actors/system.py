@@ -31,7 +31,7 @@ from alloy_actors.content import NO_USAGE
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import AgentDownError, ConfigError, WouldDeadlock
 from alloy_actors.logs import log, traced
-from alloy_actors.providers.model_strings import as_provider
+from alloy_actors.providers.model_strings import with_providers
 from alloy_actors.session import take_session
 from alloy_actors.store.opening import open_store
 from alloy_actors.tool_runner import ToolRunner
@@ -386,14 +386,12 @@ class AgentSystem:
 
     def _admit(self, name: str | None, options: Mapping[str, Any]) -> tuple[AgentEntry, bool]:
         """Check the options and reserve the name; also whether a session has to be the beginning."""
-        given = dict(options)
+        given = with_providers(options)
         if name is not None:
             check_name("spawn", "name", name)
         session = given.pop("session", None)
         if session is not None:
             take_session(session, given)
-        if "provider" in given:
-            given["provider"] = as_provider(given["provider"])
         config = make_config(AgentConfig, given, where="spawn", also=("name", "session"))
         agent_id = name
         if agent_id is None:
