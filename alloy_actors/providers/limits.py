@@ -146,9 +146,9 @@ class Limiter:
 
     def answered(self, number: int) -> None:
         """A request was answered; one from after the cool-down shows that it has helped."""
-        if self._refusals and number == self._number:
+        if (self._refusals or self._distance) and number == self._number:
             self._refusals = 0
-            self._distance /= 2
+            self._distance = self._distance / 2 if self._distance > GRAIN else 0.0
 
     def refused(
         self, number: int, error: RateLimitError | OverloadedError, backoff: float, **facts: object

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random as randomness
+import time
 from typing import TYPE_CHECKING
 
 from alloy_actors.errors import ProviderError
@@ -77,6 +78,7 @@ class Attempts:
         self.made = 0
         self.heard = False
         self.passed_over = False
+        self._not_before = 0.0  # monotonic seconds; where no limiter knows
         self._max_retries = max_retries
         self._backoff = backoff
         self._asker = asker
@@ -106,6 +108,9 @@ class Attempts:
             on_deltas(deltas)
 
         self.passed_over = False
+        if self._not_before:  # what was not waited for when others could be asked first
+            await pause(max(self._not_before - time.monotonic(), 0.0))
+            self._not_before = 0.0
         while True:
             limiter = limiter_of(self.provider)
             if limiter is not None and not limiter.enter_now():
@@ -121,6 +126,8 @@ class Attempts:
                     raise
                 if wait > self._longest_pause() and other_way(wait):
                     self.passed_over = True
+                    if not shared:
+                        self._not_before = time.monotonic() + wait
                     raise
                 log.info(
                     "provider_retry",
