@@ -175,9 +175,14 @@ class Limiter:
             self._until, self._why = until, error
             self._queue.refuse(until, self._error)
         if news:
-            waiting, kind = self.waiting, type(error).__name__
             log.warning(
-                "provider_cooling_down", seconds=round(seconds, 3), error=kind, waiting=waiting, **facts
+                "provider_cooling_down",
+                seconds=round(seconds, 3),
+                error=type(error).__name__,
+                status=error.status,
+                in_flight=self.in_flight,
+                waiting=self.waiting,
+                **facts,
             )
 
     async def _wait(self, asker: Hashable, latest: float) -> None:

@@ -112,7 +112,9 @@ def test_another_provider_answers_where_the_first_could_not(kind: type[errors.Pr
     assert (line["model"], line["to"], line["error"]) == ("primary", "fallback", kind.__name__)
 
 
-@pytest.mark.parametrize("kind", [errors.InvalidRequestError, errors.ContextOverflowError, errors.ConfigError])
+@pytest.mark.parametrize(
+    "kind", [errors.InvalidRequestError, errors.ContextOverflowError, errors.ConfigError]
+)
 def test_what_no_other_provider_can_cure_is_raised_at_once(kind: type[Exception]) -> None:
     failure = kind("x")
     fallback = Scripted("fallback")

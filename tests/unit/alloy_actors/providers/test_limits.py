@@ -1,6 +1,7 @@
 """The limiter alone, on a clock that only moves when the test says so."""
 
 import asyncio
+import os
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,6 +19,7 @@ from alloy_actors.errors import (
     RateLimitError,
 )
 from alloy_actors.pauses import pausing_by
+from alloy_actors.providers import limits
 from alloy_actors.providers.limits import LONGEST, FairQueue, Limiter, cooling, limiter_of
 from tests.world.time import FakeTime, settled
 
@@ -508,3 +510,32 @@ def test_another_loop_has_limits_of_its_own() -> None:
 
     first, second = asyncio.run(refuse()), asyncio.run(refuse())
     assert first is not second
+    closed = [limiters for loop, limiters in limits._limiters.items() if loop.is_closed()]
+    assert not any(first in limiters.values() for limiters in closed)  # gone when the next loop came
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_none_of_its_parents_requests() -> None:
+    provider = compat()
+
+    async def enter() -> bool:
+        return limiter_of(provider).enter_now()
+
+    async def main() -> int:
+        limiter = limiter_of(provider)
+        assert limiter.enter_now()
+        limiter.refused(limiter.number, RateLimitError("x", retry_after=60), 1.0)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                asyncio._set_running_loop(None)
+                kept = dict(limits._limiters)
+                status = 0 if not kept and asyncio.run(enter()) else 2
+            finally:
+                os._exit(status)
+        limiter.leave()
+        return child
+
+    assert os.waitstatus_to_exitcode(os.waitpid(asyncio.run(main()), 0)[1]) == 0
