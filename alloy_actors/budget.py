@@ -132,7 +132,7 @@ async def acheck_prices(where: str, config: RunConfig, provider: Provider | None
 
 
 def _asked(config: RunConfig, provider: Provider | None) -> tuple[Provider, ...]:
-    return (config.provider,) if provider is None else (provider,)
+    return (config.provider, *config.fallback_providers) if provider is None else (provider,)
 
 
 def _unpriced(where: str, option: str, provider: Provider) -> ConfigError:

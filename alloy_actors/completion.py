@@ -10,7 +10,7 @@ from alloy_actors.events import TurnStarted
 from alloy_actors.journal import Replied, RequestSent
 from alloy_actors.logs import log, traced
 from alloy_actors.provider import ModelReply, ModelRequest
-from alloy_actors.providers.retry import complete_with_retry
+from alloy_actors.providers.fallback import complete_with_fallback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import Deadline
     from alloy_actors.ledger import Ledger
+    from alloy_actors.provider import Provider
     from alloy_actors.reporting import Reporter
     from alloy_actors.run_spec import RunSpec
 
@@ -61,27 +62,14 @@ class Completion:
 
         Raises:
             BudgetExceededError: The request would cost too much; nothing was sent.
-            ProviderError: There is no reply; retrying did not help.
+            ProviderError: There is no reply; neither asking again nor the fallbacks helped.
             CrashError: The provider has a bug.
         """
-        spec, conversation = self._spec, self._conversation
-        turn = conversation.turns + 1
-        await self._budget.check(spec.provider)
-        self._ledger.note(RequestSent(spec.request_id, turn, spec.provider.model))
-        await self._ledger.flush()
-        self._check_cancelled()
-        self._reporter.emit(TurnStarted, turn, model=spec.provider.model)
-        request = ModelRequest(
-            messages=tuple(conversation.messages),
-            tools=spec.config.tools,
-            system_prompt=spec.config.system_prompt,
-            deadline=self._deadline,
-            request_id=spec.request_id,
-            provider_state=conversation.state_for(getattr(spec.provider, "origin", None)),
-        )
-        reply = await self._complete(request, turn)
+        spec = self._spec
+        turn = self._conversation.turns + 1
+        reply, provider = await self._complete(turn)
         self._reporter.replied(turn, reply.message)
-        cost = await self._budget.cost_of(spec.provider, reply)
+        cost = await self._budget.cost_of(provider, reply)
         self._ledger.note(
             Replied(
                 spec.request_id, reply.message, reply.stop_reason, reply.usage, reply.provider_state, cost
@@ -89,27 +77,62 @@ class Completion:
         )
         return reply
 
-    async def _complete(self, request: ModelRequest, turn: int) -> ModelReply:
-        """The reply; what a provider raises beside its errors is a bug of the provider, and a value for the run."""
+    async def _request(self, provider: Provider, turn: int) -> ModelRequest:
+        """The request to one of the providers, recorded."""
+        spec, conversation = self._spec, self._conversation
+        await self._budget.check(provider)
+        self._ledger.note(RequestSent(spec.request_id, turn, provider.model))
+        await self._ledger.flush()
+        self._check_cancelled()
+        return ModelRequest(
+            messages=tuple(conversation.messages),
+            tools=spec.config.tools,
+            system_prompt=spec.config.system_prompt,
+            deadline=self._deadline,
+            request_id=spec.request_id,
+            provider_state=conversation.state_for(getattr(provider, "origin", None)),
+        )
+
+    async def _complete(self, turn: int) -> tuple[ModelReply, Provider]:
+        """The reply, and whose it is; what a provider raises beside its errors is its bug, and a value for the run."""
         spec = self._spec
-        name = type(spec.provider).__name__
+        asked: Provider | None = None
+        own: BaseException | None = None
+
+        async def request_for(provider: Provider) -> ModelRequest:
+            nonlocal asked, own
+            try:
+                request = await self._request(provider, turn)
+                if asked is None:
+                    self._reporter.emit(TurnStarted, turn, model=provider.model)
+            except BaseException as error:  # not the provider's
+                own = error
+                raise
+            asked = provider
+            return request
+
         try:
-            reply: object = await complete_with_retry(
-                spec.provider,
-                request,
+            given, provider = await complete_with_fallback(
+                (spec.provider, *spec.config.fallback_providers),
+                request_for,
                 self._reporter.listener_for(turn),
                 max_retries=spec.config.max_retries,
                 backoff=spec.config.retry_backoff,
+                asker=spec.asker,
             )
         except (ProviderError, ConfigError, asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as bug:  # also SystemExit, which would end the loop for everyone
+            if bug is own:
+                raise
+            name = type(asked).__name__
             log.error(
                 "provider_crashed", provider=name, agent=spec.agent, request_id=spec.request_id, **traced(bug)
             )
             msg = f"provider {name} raised {type(bug).__name__}: {bug}"
             raise CrashError(msg) from bug
+        reply: object = given
         if not isinstance(reply, ModelReply):
-            msg = f"{name}.complete() must return a ModelReply, got {type(reply).__name__}"
+            msg = f"{type(provider).__name__}.complete() must return a ModelReply, got {type(reply).__name__}"
             raise CrashError(msg)
-        return reply
+        return reply, provider

@@ -49,6 +49,7 @@ class RunConfig:
             "suffix_patterns": [...], "dollars_per_million": {"input": ..., "output": ...}}}; see docs/budget.md.
         max_budget_cents: Cents for one run. No request is sent that would reach it with its input alone: the run then ends
             with status "budget_exceeded", and what it has so far is kept.
+        fallback_providers: Whom to ask, in this order, where `provider` cannot answer; providers or model strings.
         middleware: Hooks that see the run and may block, edit or halt; see `alloy_actors.middleware`.
         context: For tools and middleware, through `ToolContext.context` and `RunView.context`.
         working_directory: For tools, through `ToolContext.working_directory`.
@@ -67,6 +68,7 @@ class RunConfig:
     max_tokens: Positive | None = None
     model_metadata_overrides: tuple[InstanceOf[ModelOverride], ...] = ()
     max_budget_cents: Cents | None = None
+    fallback_providers: tuple[Any, ...] = ()
     middleware: tuple[InstanceOf[Middleware], ...] = ()
     context: Mapping[str, Any] = Field(default_factory=dict)
     working_directory: str = "."
@@ -156,7 +158,7 @@ def make_config(cls: type[C], options: Mapping[str, Any], *, where: str, also: t
         raise ConfigError(_explain(error, where)) from None
 
 
-def check_provider(provider: object, where: str) -> None:
+def check_provider(provider: object, where: str, option: str = "provider") -> None:
     """Refuse what is no provider.
 
     Raises:
@@ -164,13 +166,13 @@ def check_provider(provider: object, where: str) -> None:
     """
     if isinstance(provider, type) or not callable(getattr(provider, "complete", None)):
         msg = (
-            f"{where}: provider={provider!r} is no provider: give an object such as "
+            f"{where}: {option}={provider!r} is no provider: give an object such as "
             "OpenAICompat(model=..., api_url=...), a model string such as 'ollama:llama3.2', or an object with a `model` "
             "and an async `complete` method"
         )
         raise ConfigError(msg)
     if not isinstance(getattr(provider, "model", None), str):
-        msg = f"{where}: provider={provider!r} has no `model` (the model's name, a string)"
+        msg = f"{where}: {option}={provider!r} has no `model` (the model's name, a string)"
         raise ConfigError(msg)
 
 
@@ -261,6 +263,13 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         )
         raise ConfigError(msg)
     check_provider(given["provider"], where)
+    fallbacks = given.get("fallback_providers", ())
+    if not isinstance(fallbacks, list | tuple):
+        msg = f"{where}: fallback_providers must be a list of providers or model strings, got {_brief(fallbacks)}"
+        raise ConfigError(msg)
+    for index, fallback in enumerate(fallbacks):
+        check_provider(fallback, where, f"fallback_providers[{index}]")
+    given["fallback_providers"] = tuple(fallbacks)
     tools = given.get("tools", ())
     if isinstance(tools, str) or not isinstance(tools, Iterable):
         msg = f"{where}: tools={tools!r} must be a list of tools made with @alloy.tool"

@@ -52,9 +52,14 @@ class ProviderError(AlloyError):
         code: The provider's own error code or type.
         request_id: The provider's id of the exchange, to quote to its support.
         retry_after: Seconds the provider asked to wait.
+
+    Attributes:
+        retryable: Whether the same provider may answer when it is asked again.
+        switchable: Whether another provider may; not where the request itself is what is wrong.
     """
 
     retryable = False
+    switchable = True
 
     def __init__(
         self,
@@ -105,6 +110,8 @@ class ConnectionFailedError(ProviderError):
 class ContextOverflowError(ProviderError):
     """The request is longer than the model's window."""
 
+    switchable = False
+
 
 class AuthError(ProviderError):
     """The key is missing, wrong, or may not use this model."""
@@ -116,6 +123,8 @@ class QuotaError(ProviderError):
 
 class InvalidRequestError(ProviderError):
     """The provider refused the request as malformed."""
+
+    switchable = False
 
 
 class MalformedReplyError(ProviderError):

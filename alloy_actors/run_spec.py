@@ -44,6 +44,7 @@ class RunSpec:
         deadline: When the run's time is up; None is `config.timeout` from now.
         steering: Takes what the user has said since, as (request id, message); asked where a turn has ended.
         hooks: Of the middleware.
+        asker: Who takes turns with other agents where requests to a provider wait; "" is this run by itself.
     """
 
     request_id: str
@@ -56,3 +57,4 @@ class RunSpec:
     deadline: Deadline | None = None
     steering: Callable[[], Sequence[tuple[str, Message]]] | None = None
     hooks: Hooks = NO_HOOKS
+    asker: str = ""

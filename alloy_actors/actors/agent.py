@@ -215,6 +215,7 @@ class AgentActor(PooledActor):
             deadline=request.deadline,
             steering=entry.book.take_steering,
             hooks=entry.hooks,
+            asker=request.chain[0].entry.agent_id if request.chain else entry.agent_id,
         )
         run = Run(spec, conversation, self._journal, entry.runner, entry.take_unwritten())
         run.failure = failure

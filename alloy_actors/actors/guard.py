@@ -43,6 +43,12 @@ def chain() -> tuple[Link, ...]:
     return tuple(link for link in CHAIN.get() if link.request.state == "running")
 
 
+def asker_here() -> str:
+    """Who takes turns with other agents where requests wait: the outermost agent whose run this is part of; "" is none."""
+    links = chain()
+    return links[0].entry.agent_id if links else ""
+
+
 def check_blocking(call: str, instead: str) -> None:
     """Refuse a blocking call where it would stop a loop that runs are waiting on.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alloy_actors.actors.blocking import blocking_region, next_of
 from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.default import default_system, when_loop_has_ended
-from alloy_actors.actors.guard import check_blocking
+from alloy_actors.actors.guard import asker_here, check_blocking
 from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.options import run_options
 from alloy_actors.actors.streams import EventBuffer, Listener
@@ -148,6 +148,7 @@ class _OneShot:
             provider=config.provider,
             on_events=on_events,
             hooks=hooks,
+            asker=asker_here(),
         )
         self._run = Run(spec, conversation, journal, runner)
         if said is not None and (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy_actors.config import AgentConfig, RunConfig, check_name, make_config, user_message
 from alloy_actors.errors import ConfigError
-from alloy_actors.providers.model_strings import as_provider
+from alloy_actors.providers.model_strings import with_providers
 from alloy_actors.session import take_session
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ def run_options(
     Raises:
         ConfigError: An option is unknown or wrong, or there is nothing to answer.
     """
-    given = dict(options)
-    if "provider" in given:
-        given["provider"] = as_provider(given["provider"])
-    config = make_config(RunConfig, given, where=call)
+    config = make_config(RunConfig, with_providers(options), where=call)
     said = user_message(message, call) if message is not None else None
     if said is None and not config.messages:
         text = f"{call}: give a message, or messages= to go on from"
@@ -41,12 +38,10 @@ def agent_options(name: str | None, options: Mapping[str, Any]) -> tuple[AgentCo
     Raises:
         ConfigError: An option is unknown or wrong, or the name is none.
     """
-    given = dict(options)
+    given = with_providers(options)
     if name is not None:
         check_name("spawn", "name", name)
     session = given.pop("session", None)
     if session is not None:
         take_session(session, given)
-    if "provider" in given:
-        given["provider"] = as_provider(given["provider"])
     return make_config(AgentConfig, given, where="spawn", also=("name", "session")), session

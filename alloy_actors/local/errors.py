@@ -41,6 +41,7 @@ _TYPES = {
     403: "permission_error",
     404: "invalid_request_error",
     429: "rate_limit_error",
+    529: "overloaded_error",
 }
 _CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 

@@ -44,6 +44,7 @@ class StandIn:
         self._askers: set[object] = set()  # sockets that came for /stats and the like
         self._gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._faults_shown: Counter[str] = Counter()
+        self._not_before: dict[str, float] = {}  # loop time, by the authorization header
         self._serial = itertools.count(1)
         self._answers = itertools.count(1)
         self._runner: web.AppRunner | None = None
@@ -85,18 +86,31 @@ class StandIn:
         stats = self._stats
         stats.requests += 1
         stats.active += 1
+        key, now = request.headers.get("authorization", ""), asyncio.get_running_loop().time()
+        stats.early += now < self._not_before.get(key, 0.0)
         stats.peak_active = max(stats.peak_active, stats.active)
         stats.peak_connections = max(stats.peak_connections, len(self._sockets()))
         try:
             return await self._answer_chat(request)
-        except ApiError:
+        except ApiError as error:
             stats.refused += 1
+            self._note_retry_after(key, error)
             raise
         except (asyncio.CancelledError, ConnectionError):
             stats.abandoned += 1
             raise
         finally:
             stats.active -= 1
+
+    def _note_retry_after(self, key: str, error: ApiError) -> None:
+        try:
+            seconds = float(error.retry_after or 0)
+        except ValueError:
+            return  # a date, or nonsense: nobody counts by that
+        until = asyncio.get_running_loop().time() + seconds
+        if len(self._not_before) >= _NAMES_KEPT:
+            self._not_before.clear()
+        self._not_before[key] = max(until, self._not_before.get(key, 0.0))
 
     async def _answer_chat(self, request: web.Request) -> web.StreamResponse:
         body = check_request(await _read_json(request))

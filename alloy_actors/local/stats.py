@@ -14,6 +14,7 @@ class ServerStats:
     peak_active: The most that were active at once.
     streams: Chat requests that asked for a stream.
     refused: Chat requests answered with an HTTP error, ordered by a directive or earned.
+    early: Chat requests that arrived before the `retry_after` seconds of an error that their key was given were over.
     abandoned: Chat requests whose client went away before the reply was complete.
     connections: Sockets open now, the asker's own left out.
     peak_connections: The most sockets that were open when a chat request arrived.
@@ -24,6 +25,7 @@ class ServerStats:
     peak_active: int = 0
     streams: int = 0
     refused: int = 0
+    early: int = 0
     abandoned: int = 0
     connections: int = 0
     peak_connections: int = 0

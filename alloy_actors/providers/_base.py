@@ -18,7 +18,7 @@ from alloy_actors.providers._json import dumps
 from alloy_actors.providers._wire import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
     from typing import TypeAlias
 
     from httpx import AsyncClient
@@ -45,6 +45,9 @@ class SharedOptions(TypedDict, total=False):
     first_byte_timeout: Seconds to the beginning of the answer (600). Not streamed, it begins when it is complete.
     idle_timeout: Seconds between two pieces of an answer (60).
     max_reply_bytes: Of a response body, decompressed (128 MiB).
+    max_in_flight: Requests with this server and key that may be on at once in this process; the others wait in turn.
+        Of several providers with one key, the smallest number counts. None: three quarters of the files that the process
+        may have open, as each request is a socket.
     trace: A function that is told, on the runtime's loop, of each HTTP exchange once it is over, without the keys:
         see `alloy_actors.providers.trace.HTTPExchange`. What it raises is logged, and nothing else.
     """
@@ -56,6 +59,7 @@ class SharedOptions(TypedDict, total=False):
     first_byte_timeout: float
     idle_timeout: float
     max_reply_bytes: int
+    max_in_flight: int | None
     trace: Trace | None
 
 
@@ -105,7 +109,11 @@ class HTTPProvider:
         self._endpoint_for = _endpoint_maker(http_client, shared)
         self._endpoint = self._endpoint_for(url)
         self._stream_endpoint = self._endpoint if stream_url is None else self._endpoint_for(stream_url)
+        self._max_in_flight = shared.get("max_in_flight")
+        if self._max_in_flight is not None:
+            check.number("max_in_flight", self._max_in_flight, kind=int)
         self._origin = self._fingerprint()
+        self._limit_key = self._shares_limits()
 
     @property
     def model(self) -> str:
@@ -126,6 +134,16 @@ class HTTPProvider:
     def origin(self) -> str:
         """16 hex characters for this server and key; they stay the same when only the model changes."""
         return self._origin
+
+    @property
+    def limit_key(self) -> Hashable:
+        """Whose requests share a cool-down and places in flight: the origin, and where a function gives the key, that."""
+        return self._limit_key
+
+    @property
+    def max_in_flight(self) -> int | None:
+        """The option of that name."""
+        return self._max_in_flight
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self._model!r}, api_url={self._api_url!r})"
@@ -207,6 +225,15 @@ class HTTPProvider:
         else:
             key = "" if self._key is None else "callable"
         return hashlib.sha256(f"{self._wire}\n{self._api_url}\n{key}".encode()).hexdigest()[:16]
+
+    def _shares_limits(self) -> Hashable:
+        if self._key is None or isinstance(self._key, check.Hidden):
+            return self._origin
+        try:
+            hash(self._key)
+        except TypeError:
+            return (self._origin, id(self._key))
+        return (self._origin, self._key)
 
     async def _key_now(self) -> str | None:
         if isinstance(self._key, check.Hidden):

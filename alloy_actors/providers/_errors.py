@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,9 @@ def retry_after(headers: Headers, now: Callable[[], float] = time.time) -> float
     if seconds is not None or not given:
         return seconds
     try:
-        wait = parsedate_to_datetime(given).timestamp() - now()
+        when = parsedate_to_datetime(given)
+        # HTTP's dates are all in GMT, also those in the old form that does not say so.
+        wait = (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp() - now()
     except (ValueError, OverflowError):
         return None
     return wait if wait >= 0 else None

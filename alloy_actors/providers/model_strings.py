@@ -10,6 +10,8 @@ from alloy_actors.errors import ConfigError
 from alloy_actors.providers._dialects import PRESETS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alloy_actors.provider import Provider
 
 CLASSES: dict[str, tuple[str, str]] = {
@@ -91,6 +93,27 @@ def provider_from(text: str, **options: Any) -> Provider:
 def as_provider(value: Any) -> Any:
     """A model string as the provider that it means; anything else as it is."""
     return provider_from(value) if isinstance(value, str) else value
+
+
+def with_providers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options whose model strings are replaced by the providers that they mean.
+
+    Raises:
+        ConfigError: One means none; among fallbacks it is named by its place.
+    """
+    given = dict(options)
+    if "provider" in given:
+        given["provider"] = as_provider(given["provider"])
+    fallbacks = given.get("fallback_providers")
+    if isinstance(fallbacks, list | tuple):
+        made = []
+        for index, fallback in enumerate(fallbacks):
+            try:
+                made.append(as_provider(fallback))
+            except ConfigError as error:
+                raise ConfigError(f"fallback_providers[{index}]: {error}") from None
+        given["fallback_providers"] = made
+    return given
 
 
 def _class(module: str, name: str) -> Any:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import random as randomness
+import time
 from typing import TYPE_CHECKING
 
 from alloy_actors.errors import ProviderError
 from alloy_actors.logs import log
 from alloy_actors.pauses import pause
 from alloy_actors.providers.attempts import attempted
+from alloy_actors.providers.limits import Busy, limiter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alloy_actors.provider import Delta, ModelReply, ModelRequest, OnDeltas, Provider
+    from alloy_actors.providers.limits import Limiter
 
 
 async def complete_with_retry(
@@ -23,6 +27,7 @@ async def complete_with_retry(
     *,
     max_retries: int = 3,
     backoff: float = 1.0,
+    asker: str = "",
     random: Callable[[float, float], float] = randomness.uniform,
 ) -> ModelReply:
     """Ask `provider`, again after errors that are `retryable`, at most `max_retries` times more.
@@ -31,43 +36,151 @@ async def complete_with_retry(
     by default), but never less than the provider asked for. It gives up at once when that wait would outlast the
     request's deadline, and never asks again once a delta was handed out: the listener would hear the text twice.
 
+    Where the provider names a key, its limits hold (see `limits`), and after a rate limit or an overload the wait is
+    the cool-down that all requests with that key share.
+
     Args:
         provider: See `Provider`.
         request: Its deadline bounds everything, waits included.
         on_deltas: See `Provider.complete`.
         max_retries: 0 asks once.
         backoff: Seconds.
+        asker: Whose turn it is where requests wait for one another; "" is the request's own.
         random: A uniform pick between two numbers; for tests.
 
     Raises:
         ProviderError: The last one.
     """
-    heard = False
+    attempts = Attempts(provider, max_retries=max_retries, backoff=backoff, asker=asker, random=random)
+    return await attempts.ask(request, on_deltas)
 
-    def listen(deltas: Sequence[Delta]) -> None:
-        nonlocal heard
-        heard = True
-        assert on_deltas is not None
-        on_deltas(deltas)
 
-    attempt = 1
-    while True:
+class Attempts:
+    """What one provider gets to answer one request.
+
+    Attributes:
+        provider: Whom to ask.
+        made: Attempts so far.
+        heard: A delta was handed out: nobody may be asked any more.
+        passed_over: It would have had to be waited for, and another one can be asked meanwhile; it may be asked again.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        max_retries: int,
+        backoff: float,
+        asker: str,
+        random: Callable[[float, float], float] = randomness.uniform,
+    ) -> None:
+        self.provider = provider
+        self.made = 0
+        self.heard = False
+        self.passed_over = False
+        self._not_before = 0.0  # monotonic seconds; where no limiter knows
+        self._max_retries = max_retries
+        self._backoff = backoff
+        self._asker = asker
+        self._random = random
+
+    async def ask(
+        self,
+        request: ModelRequest,
+        on_deltas: OnDeltas | None,
+        other_way: Callable[[float], bool] = lambda _seconds: False,
+    ) -> ModelReply:
+        """See `complete_with_retry`.
+
+        Args:
+            request: See there.
+            on_deltas: See there.
+            other_way: Whether somebody else can be asked who need not be waited for so many seconds. Consulted before
+                a wait that is longer than the next pause between attempts could be.
+
+        Raises:
+            ProviderError: The last one.
+        """
+
+        def listen(deltas: Sequence[Delta]) -> None:
+            self.heard = True
+            assert on_deltas is not None
+            on_deltas(deltas)
+
+        self.passed_over = False
+        if self._not_before:  # what was not waited for when others could be asked first
+            await pause(max(self._not_before - time.monotonic(), 0.0))
+            self._not_before = 0.0
+        while True:
+            limiter = limiter_of(self.provider)
+            if limiter is not None and not limiter.enter_now():
+                await self._enter(limiter, request, other_way)
+            try:
+                return await self._attempt(limiter, request, None if on_deltas is None else listen)
+            except ProviderError as error:
+                if self.heard or not error.retryable or self.made > self._max_retries:
+                    raise
+                shared = limiter is not None and isinstance(error, Busy)
+                wait = self._pause_after(error, limiter if shared else None)
+                if wait >= request.deadline.remaining():
+                    raise
+                if wait > self._longest_pause() and other_way(wait):
+                    self.passed_over = True
+                    if not shared:
+                        self._not_before = time.monotonic() + wait
+                    raise
+                log.info(
+                    "provider_retry",
+                    request_id=request.request_id,
+                    model=self.provider.model,
+                    attempt=self.made,
+                    wait=round(wait, 3),
+                    error=type(error).__name__,
+                    status=error.status,
+                )
+            if not shared:  # else the next attempt waits for its turn
+                await pause(wait)
+
+    async def _enter(
+        self, limiter: Limiter, request: ModelRequest, other_way: Callable[[float], bool]
+    ) -> None:
+        patience = self._longest_pause()
+        hurried = other_way(patience)
         try:
-            return await attempted(provider, request, None if on_deltas is None else listen, attempt)
-        except ProviderError as error:
-            if heard or not error.retryable or attempt > max_retries:
-                raise
-            wait = max(random(0.0, 2 * backoff * 2 ** (attempt - 1)), error.retry_after or 0.0)
-            if wait >= request.deadline.remaining():
-                raise
-            log.info(
-                "provider_retry",
-                request_id=request.request_id,
-                model=provider.model,
-                attempt=attempt,
-                wait=round(wait, 3),
-                error=type(error).__name__,
-                status=error.status,
+            await limiter.enter(
+                self._asker or request.request_id, request.deadline, patience if hurried else math.inf
             )
-        attempt += 1
-        await pause(wait)
+        except Busy:
+            self.passed_over = hurried
+            raise
+
+    async def _attempt(
+        self, limiter: Limiter | None, request: ModelRequest, on_deltas: OnDeltas | None
+    ) -> ModelReply:
+        """One request that has a place in flight."""
+        self.made += 1
+        if limiter is None:
+            return await attempted(self.provider, request, on_deltas, self.made)
+        number = limiter.number
+        try:
+            reply = await attempted(self.provider, request, on_deltas, self.made)
+        except Busy as error:
+            limiter.refused(
+                number, error, self._backoff, model=self.provider.model, request_id=request.request_id
+            )
+            raise
+        else:
+            limiter.answered(number)
+            return reply
+        finally:
+            limiter.leave()
+
+    def _pause_after(self, error: ProviderError, limiter: Limiter | None) -> float:
+        """Seconds before the next attempt may be made: a pause of our own, or the key's cool-down."""
+        if limiter is not None:
+            return limiter.cooling()
+        return max(self._random(0.0, self._longest_pause()), error.retry_after or 0.0)
+
+    def _longest_pause(self) -> float:
+        """Seconds that the pause before the next attempt may take, if the provider asks for nothing."""
+        return 2.0 * self._backoff * 2.0 ** (max(self.made, 1) - 1)

@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -136,15 +137,42 @@ def test_lone_surrogates_in_a_message_do_not_survive() -> None:
     ],
 )
 def test_retry_after_is_read_in_seconds(given: dict[str, str], seconds: float | None) -> None:
+    """T87."""
     assert retry_after(headers(**given)) == seconds
 
 
 def test_retry_after_may_be_a_date() -> None:
+    """T87: one that has passed asks for nothing."""
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     later = headers(retry_after=format_datetime(now + timedelta(seconds=30), usegmt=True))
     earlier = headers(retry_after=format_datetime(now - timedelta(seconds=30), usegmt=True))
     assert retry_after(later, now.timestamp) == 30.0
     assert retry_after(earlier, now.timestamp) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thu, 01 Jan 2026 12:00:30 GMT",
+        "Thursday, 01-Jan-26 12:00:30 GMT",
+        "Thu Jan  1 12:00:30 2026",
+        "Thu, 01 Jan 2026 12:00:30 -0000",
+        "Thu, 01 Jan 2026 13:00:30 +0100",
+    ],
+)
+def test_the_dates_of_http_are_in_gmt_whatever_the_zone_of_this_machine(text: str, monkeypatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        assert retry_after(headers(retry_after=text), now.timestamp) == 30.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_date_that_is_none_asks_for_nothing() -> None:
+    assert retry_after(headers(retry_after="Thu, 01 Jan 2026 25:00:00 GMT")) is None
 
 
 def test_the_request_id_is_kept() -> None:
