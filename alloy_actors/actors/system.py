@@ -18,6 +18,7 @@ from alloy_actors.actors.entry import AgentEntry
 from alloy_actors.actors.guard import chain, check_blocking
 from alloy_actors.actors.pubsub import BUFFERED, PubSub
 from alloy_actors.actors.ref import AgentRef
+from alloy_actors.actors.session_hooks import begin_session
 from alloy_actors.actors.tool_pool import ToolPool
 from alloy_actors.config import (
     AgentConfig,
@@ -146,6 +147,7 @@ class AgentSystem:
         Raises:
             ConfigError: An option is unknown or wrong, or the name is taken.
             AgentDownError: The system is stopped.
+            HaltedError: A middleware's `session_start` halted. (It raised: `CrashError`; it hangs: `TimeoutError`.)
             StoreError: The store cannot read what it has of this agent, or not write down how its conversation begins;
                 other agents are not concerned.
         """
@@ -161,7 +163,7 @@ class AgentSystem:
         """`spawn` for coroutines."""
         entry, is_session = self._admit(name, options)
         try:
-            if self._store.durable:
+            if self._store.durable or "session_start" in entry.hooks:
                 await asyncio.to_thread(self._take_up, entry, is_session=is_session)
             else:
                 self._take_up(entry, is_session=is_session)
@@ -276,9 +278,8 @@ class AgentSystem:
         with self._lock:
             if self._ended:
                 return
-            self._stopped = (
-                True  # a second call goes through all of it too: the first may have been interrupted
-            )
+            # A second call goes through all of it too: the first may have been interrupted.
+            self._stopped = True
             entries = list(self._entries.values())
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
         with blocking_region():
@@ -417,7 +418,7 @@ class AgentSystem:
         return entry, session is not None
 
     def _take_up(self, entry: AgentEntry, *, is_session: bool) -> None:
-        """Give a new entry its conversation: the store's, else the one of the options."""
+        """Give a new entry its conversation: the store's, else the one of the options; and ask whether it may start."""
         try:
             known = entry.take_up(report=self._config.on_restart == "report")
             if known and is_session:
@@ -426,6 +427,9 @@ class AgentSystem:
                     f"under another name, or delete({entry.name!r}) it first"
                 )
                 raise ConfigError(message)
+            begin_session(
+                entry
+            )  # before anything is written down: an agent that is not to start leaves no trace
             config = entry.config
             if not known and (config.messages or config.usage != NO_USAGE):
                 entry.book.seed(config.messages, config.usage)
