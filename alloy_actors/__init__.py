@@ -74,7 +74,7 @@ from alloy_actors.events import (
     TurnRestarted,
     TurnStarted,
 )
-from alloy_actors.middleware import Block, Edit, Halt, Middleware, RunView
+from alloy_actors.middleware import Block, Edit, Halt, Middleware, RunView, SessionView
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
 from alloy_actors.providers.anthropic import Anthropic
 from alloy_actors.providers.gemini import Gemini
@@ -140,6 +140,7 @@ __all__ = [
     "ServerToolCall",
     "ServerToolResult",
     "Session",
+    "SessionView",
     "StoreError",
     "TextBlock",
     "TextDelta",

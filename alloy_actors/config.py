@@ -14,7 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from alloy_actors.content import NO_USAGE, Message, ToolCall, ToolResult, Usage, user
 from alloy_actors.errors import ConfigError
-from alloy_actors.middleware import Middleware, check_middleware
+from alloy_actors.middleware import Middleware
+from alloy_actors.middleware_check import check_middleware
 from alloy_actors.overrides import ModelOverride, parse_overrides
 from alloy_actors.session import Session
 from alloy_actors.tooldef import Tool, toolbox

@@ -17,7 +17,7 @@ AlloyError
 ├── RunError                       raised by Result.raise_for_status()
 ├── CancelledError                 the run was cancelled; a value in a Result, never raised by us
 ├── BudgetExceededError            the next request would cost too much; a value in a Result, never raised by us
-├── HaltedError                    a middleware ended the run; a value in a Result, never raised by us
+├── HaltedError                    a middleware ended the run (a value in a Result), or kept an agent from starting (raised)
 ├── CrashError                     a bug ended the run; `__cause__` is it
 ├── BusyError                      the agent is in a run
 ├── QueueFullError                 max_pending requests wait already
@@ -148,7 +148,10 @@ class CancelledError(AlloyError):
 
 
 class HaltedError(AlloyError):
-    """A middleware ended the run; the text is its reason. A value in `Result.error`."""
+    """A middleware ended the run, or kept an agent from starting; the text is its reason.
+
+    A value in `Result.error` in the first case, raised by `spawn` in the second.
+    """
 
 
 class BudgetExceededError(AlloyError):

@@ -5,8 +5,8 @@
             if call.name == "bash" and "rm " in call.input["command"]:
                 return alloy.Block("deleting is not allowed here")
 
-A hook is a method, plain or async; those that are not overridden cost nothing. `before_...` hooks are asked in the order
-of the list, `after_...` and `on_...` ones in reverse. A hook that raises is a bug: it crashes the run, which is then
+A hook is a method, plain or async; those that are not overridden cost nothing. `before_...` hooks and `session_start` are
+asked in the order of the list, all others in reverse. A hook that raises is a bug: it crashes the run, which is then
 taken up again from its last record, once.
 """
 
@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from alloy_actors.content import Message, ToolCall, ToolResult, Usage
-from alloy_actors.errors import ConfigError
+from alloy_actors.errors import ConfigError, CrashError
 
 if TYPE_CHECKING:
     from alloy_actors.errors import AlloyError
@@ -44,7 +45,7 @@ class Edit:
     """Run this tool call with another input; the model still sees the call it made.
 
     Args:
-        input: The arguments, all of them.
+        input: The arguments, all of them, as plain JSON data. The call's id and name stay what they are.
     """
 
     input: dict[str, Any]
@@ -78,6 +79,25 @@ class RunView:
     context: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionView:
+    """An agent as the hooks of its session see it: before it comes up, and when it has ended for good.
+
+    Args:
+        agent: Its name.
+        model: Who is asked.
+        messages: The conversation, in order.
+        usage: Tokens of all its runs.
+        context: The option `context`, as it is.
+    """
+
+    agent: str
+    model: str
+    messages: Sequence[Message]
+    usage: Usage
+    context: Mapping[str, Any]
+
+
 class Middleware:
     """Override what you need; a hook returns None to let things go on, or its decision. See the module."""
 
@@ -102,6 +122,12 @@ class Middleware:
     def on_error(self, run: RunView, error: AlloyError) -> MaybeHalt:
         """The run is about to end with status "error"; a `Halt` makes that "halted"."""
 
+    def session_start(self, session: SessionView) -> MaybeHalt:
+        """Before an agent comes up for the first time in this process; a `Halt` makes `spawn` fail with its reason."""
+
+    def session_end(self, session: SessionView) -> MaybeHalt:
+        """An agent that came up has ended for good, before `on_shutdown`; a `Halt` is logged and ignored."""
+
 
 HookName: TypeAlias = Literal[
     "before_completion",
@@ -110,12 +136,19 @@ HookName: TypeAlias = Literal[
     "after_tool_execution",
     "after_completion",
     "on_error",
+    "session_start",
+    "session_end",
 ]
+
+HOOKS = tuple(name for name in vars(Middleware) if not name.startswith("_"))
+"""The names of all hooks."""
 
 RunPlain: TypeAlias = Callable[[Callable[[], object]], Awaitable[object]]
 """Runs a plain function off the loop and returns what it returns; what it raises is raised."""
 
 Hook: TypeAlias = Callable[..., object]
+
+_GOING_IN = ("before_", "session_start")
 
 
 class Hooks:
@@ -138,19 +171,19 @@ class Hooks:
         self._run_plain = run_plain
         self._loop = loop
         self._hooks: dict[str, tuple[Hook, ...]] = {}
-        for name in (name for name in vars(Middleware) if not name.startswith("_")):
-            found = tuple(
-                getattr(one, name)
-                for one in middleware
-                if getattr(type(one), name) is not getattr(Middleware, name)
-            )
+        for name in HOOKS:
+            found = tuple(getattr(one, name) for one in middleware if overrides(one, name))
             if found:
-                self._hooks[name] = found if name.startswith("before_") else found[::-1]
+                self._hooks[name] = found if name.startswith(_GOING_IN) else found[::-1]
 
     def __contains__(self, name: HookName) -> bool:
         return name in self._hooks
 
-    async def halt(self, name: HookName, run: RunView, *facts: object) -> Halt | None:
+    def of(self, name: HookName) -> tuple[Hook, ...]:
+        """The hooks of that name in the order in which they are asked, for who asks them by itself."""
+        return self._hooks.get(name, ())
+
+    async def halt(self, name: HookName, about: RunView | SessionView, *facts: object) -> Halt | None:
         """Ask every middleware; the first that halts ends the asking.
 
         Raises:
@@ -158,18 +191,16 @@ class Hooks:
             Exception: A hook raised.
         """
         for hook in self._hooks.get(name, ()):
-            decision = await self._call(hook, run, *facts)
-            if isinstance(decision, Halt):
-                return decision
-            if decision is not None:
-                raise _wrong(hook, decision, "None or Halt(reason)")
+            halt = as_halt(hook, await self._call(hook, about, *facts))
+            if halt is not None:
+                return halt
         return None
 
     async def decide(self, run: RunView, call: ToolCall) -> tuple[ToolCall, Block | Halt | None]:
         """What becomes of a tool call: the call as it is to be run, or why it is not.
 
         Raises:
-            ConfigError: A hook returned something else, or an input that is no dict.
+            ConfigError: A hook returned something else, or an input that is no JSON object.
             Exception: A hook raised.
         """
         for hook in self._hooks.get("before_tool_call", ()):
@@ -178,19 +209,59 @@ class Hooks:
                 case None:
                     pass
                 case Halt() | Block():
+                    _check_reason(hook, type(decision).__name__, decision.reason)
                     return call, decision
-                case Edit(dict() as arguments):
-                    call = ToolCall(call.id, call.name, arguments)
+                case Edit():
+                    _check_input(hook, decision.input)
+                    call = ToolCall(call.id, call.name, decision.input)
                 case _:
                     raise _wrong(hook, decision, "None, Block(reason), Edit({...}) or Halt(reason)")
         return call, None
 
     async def _call(self, hook: Hook, *facts: object) -> object:
-        if not inspect.iscoroutinefunction(hook):
-            return await self._run_plain(lambda: hook(*facts))
+        if inspect.iscoroutinefunction(hook):
+            answer: object = hook(*facts)
+        else:
+            answer = await self._run_plain(lambda: hook(*facts))
+        if not inspect.isawaitable(answer):
+            return answer
         if self._loop is None or self._loop is asyncio.get_running_loop():
-            return await hook(*facts)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(hook(*facts), self._loop))
+            return await answer
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(awaited(answer), self._loop))
+
+
+async def awaited(answer: Awaitable[object]) -> object:
+    """What an awaitable of a user's comes to, as a coroutine that a loop takes from another thread.
+
+    Raises:
+        Exception: What it raises; anything worse than an `Exception` becomes a `CrashError`.
+    """
+    try:
+        return await answer
+    except (Exception, asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:  # SystemExit would end the loop for everyone
+        msg = f"a hook raised {type(error).__name__}"
+        raise CrashError(msg) from error
+
+
+def overrides(one: Middleware, name: str) -> bool:
+    """Whether a middleware has a hook of its own, from its class or its attributes."""
+    return getattr(getattr(one, name), "__func__", None) is not getattr(Middleware, name)
+
+
+def as_halt(hook: Hook, decision: object) -> Halt | None:
+    """What a hook that may only halt has decided.
+
+    Raises:
+        ConfigError: It returned something else.
+    """
+    if isinstance(decision, Halt):
+        _check_reason(hook, type(decision).__name__, decision.reason)
+        return decision
+    if decision is not None:
+        raise _wrong(hook, decision, "None or Halt(reason)")
+    return None
 
 
 async def _nowhere(function: Callable[[], object]) -> object:
@@ -200,25 +271,30 @@ async def _nowhere(function: Callable[[], object]) -> object:
 NO_HOOKS = Hooks((), _nowhere)
 
 
-def check_middleware(middleware: object, where: str) -> tuple[Middleware, ...]:
-    """Refuse what is no list of middleware.
+def _check_reason(hook: Hook, what: str, reason: object) -> None:
+    if not isinstance(reason, str) or not reason:
+        msg = f"middleware {_name_of(hook)} returned {what}({reason!r}): {what}.reason must be a text"
+        raise ConfigError(msg)
 
-    Raises:
-        ConfigError: Naming what is wrong.
-    """
-    if isinstance(middleware, str) or not isinstance(middleware, Sequence):
+
+def _check_input(hook: Hook, arguments: object) -> None:
+    where = f"middleware {_name_of(hook)} returned an Edit whose input"
+    if not isinstance(arguments, dict):
         msg = (
-            f"{where}: middleware must be a list of alloy.Middleware objects, got {type(middleware).__name__}"
+            f"{where} is a {type(arguments).__name__}: Edit.input must be a dict, "
+            "all arguments of the call; its id and name stay what they are"
         )
         raise ConfigError(msg)
-    for one in middleware:
-        if not isinstance(one, Middleware):
-            hint = ": make an object of it" if isinstance(one, type) and issubclass(one, Middleware) else ""
-            msg = f"{where}: middleware holds {one!r}, which is no alloy.Middleware object{hint}"
-            raise ConfigError(msg)
-    return tuple(middleware)
+    try:
+        json.dumps(arguments, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"{where} is no plain JSON data: Edit.input: {error}"
+        raise ConfigError(msg) from None
+
+
+def _name_of(hook: Hook) -> str:
+    return getattr(hook, "__qualname__", repr(hook))
 
 
 def _wrong(hook: Hook, decision: object, valid: str) -> ConfigError:
-    name = getattr(hook, "__qualname__", repr(hook))
-    return ConfigError(f"middleware {name} returned {type(decision).__name__}: return {valid}")
+    return ConfigError(f"middleware {_name_of(hook)} returned {type(decision).__name__}: return {valid}")

@@ -22,6 +22,7 @@ REPORTS = {
     "w8": "from benchmarks import store as it; report = it.conversation({url!r})",
     "store": "from benchmarks import store as it; report = it.appends()",
     "cancel": "from benchmarks import cancel as it; report = it.measure({url!r})",
+    "hooks": "from benchmarks import hooks as it; report = it.measure()",
     "scale": "from benchmarks import supervision as it; report = it.scale()",
 }
 """What is not a comparison of runs: code for a process of its own, where nothing is left from the others."""
@@ -39,6 +40,7 @@ NAMES = (
     "store-w1",
     "store-w2",
     "cancel",
+    "hooks",
     "scale",
 )
 

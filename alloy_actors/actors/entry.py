@@ -34,7 +34,7 @@ from supervisors.reasons import Crash, Shutdown
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pykka import ActorRef
 
@@ -179,6 +179,13 @@ class AgentEntry:
         """What `take_up` has read, and the right to write after it: for the first incarnation, if it comes up."""
         folded, self._folded = self._folded, None
         return folded if self.last_exit is None else None
+
+    def beginning(self) -> tuple[Sequence[Message], Usage]:
+        """The conversation that the first incarnation will have: the store's, else the one of the options."""
+        if self._folded is None:
+            return self.config.messages, self.config.usage
+        conversation = self._folded[1]
+        return conversation.messages, conversation.usage
 
     def leave_unwritten(self, records: tuple[Record, ...]) -> None:
         """Keep what the store would not take from the last run, until somebody writes it before anything else."""

@@ -1,35 +1,30 @@
-"""The last words of an agent that has ended for good: `on_shutdown` gets its conversation."""
+"""The last words of an agent that has ended for good: `session_end` is asked, and `on_shutdown` gets its conversation."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from typing import TYPE_CHECKING
 
-from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.actors.session_hooks import end_session, settled
 from alloy_actors.conversation import Conversation
 from alloy_actors.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Iterable
 
     from alloy_actors.actors.entry import AgentEntry
     from alloy_actors.content import Message
 
-LIMIT = 20.0
-"""Seconds an async `on_shutdown` may take, so that one that hangs does not keep its thread."""
-
 
 def say_goodbye(entry: AgentEntry) -> None:
-    """Let an agent's `on_shutdown` be called on the callback pool, then let go of its journal; returns at once."""
-    on_shutdown = entry.config.on_shutdown
-    if on_shutdown is None or entry.last_ref is None:  # the latter never came up
+    """Let an agent's last words be said on the callback pool, then let go of its journal; returns at once."""
+    nothing_to_say = entry.config.on_shutdown is None and "session_end" not in entry.hooks
+    if nothing_to_say or entry.last_ref is None:  # the latter never came up
         entry.let_go()
         return
 
     def call(_: None) -> None:
         try:
-            _call(entry, on_shutdown)
+            _call(entry)
         finally:
             entry.let_go()
 
@@ -37,8 +32,8 @@ def say_goodbye(entry: AgentEntry) -> None:
     entry.callbacks.submit(call, None)
 
 
-def _call(entry: AgentEntry, on_shutdown: Callable[[Session], object]) -> None:
-    """Call it, and if it is async wait until it has returned.
+def _call(entry: AgentEntry) -> None:
+    """Call what there is, and wait until it has returned.
 
     The journal is asked for the conversation: it has it whatever became of the actor and of its last run.
     """
@@ -46,16 +41,10 @@ def _call(entry: AgentEntry, on_shutdown: Callable[[Session], object]) -> None:
     conversation.replay(entry.store.load(entry.agent_id))
     if closing := conversation.closing("", "the agent was stopped"):
         conversation.apply(closing)
-    going_on = on_shutdown(session_of(entry, conversation.messages, conversation, "stopped"))
-    if inspect.isawaitable(going_on):
-        future = asyncio.run_coroutine_threadsafe(
-            _wait_for(going_on), entry.runner.loop or loop_thread().loop
-        )
-        try:
-            future.result(LIMIT)
-        except TimeoutError:
-            future.cancel()
-            raise
+    end_session(entry, conversation.messages, conversation.usage)
+    if (on_shutdown := entry.config.on_shutdown) is not None:
+        session = session_of(entry, conversation.messages, conversation, "stopped")
+        settled(entry, on_shutdown(session))
 
 
 def session_of(
@@ -70,7 +59,3 @@ def session_of(
         metadata={"name": entry.name, "model": entry.provider.model, "status": status},
         created_at=entry.created_at,
     )
-
-
-async def _wait_for(something: Awaitable[object]) -> None:
-    await something

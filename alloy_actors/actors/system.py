@@ -19,6 +19,7 @@ from alloy_actors.actors.guard import chain, check_blocking
 from alloy_actors.actors.options import agent_options
 from alloy_actors.actors.pubsub import BUFFERED, PubSub
 from alloy_actors.actors.ref import AgentRef
+from alloy_actors.actors.session_hooks import begin_session
 from alloy_actors.actors.tool_pool import ToolPool
 from alloy_actors.budget import acheck_prices, check_prices
 from alloy_actors.config import (
@@ -147,6 +148,7 @@ class AgentSystem:
         Raises:
             ConfigError: An option is unknown or wrong, or the name is taken.
             AgentDownError: The system is stopped.
+            HaltedError: A middleware's `session_start` halted. (It raised: `CrashError`; it hangs: `TimeoutError`.)
             StoreError: The store cannot read what it has of this agent, or not write down how its conversation begins;
                 other agents are not concerned.
         """
@@ -166,7 +168,7 @@ class AgentSystem:
         await acheck_prices("spawn", config)
         entry = self._admit(name, config, session)
         try:
-            if self._store.durable:
+            if self._store.durable or "session_start" in entry.hooks:
                 await asyncio.to_thread(self._take_up, entry, is_session=session is not None)
             else:
                 self._take_up(entry, is_session=session is not None)
@@ -281,9 +283,8 @@ class AgentSystem:
         with self._lock:
             if self._ended:
                 return
-            self._stopped = (
-                True  # a second call goes through all of it too: the first may have been interrupted
-            )
+            # A second call goes through all of it too: the first may have been interrupted.
+            self._stopped = True
             entries = list(self._entries.values())
         deadline = Deadline.after(self._config.stop_timeout if timeout is None else timeout)
         with blocking_region():
@@ -413,7 +414,7 @@ class AgentSystem:
         return entry
 
     def _take_up(self, entry: AgentEntry, *, is_session: bool) -> None:
-        """Give a new entry its conversation: the store's, else the one of the options."""
+        """Give a new entry its conversation: the store's, else the one of the options; and ask whether it may start."""
         try:
             known = entry.take_up(report=self._config.on_restart == "report")
             if known and is_session:
@@ -422,6 +423,9 @@ class AgentSystem:
                     f"under another name, or delete({entry.name!r}) it first"
                 )
                 raise ConfigError(message)
+            begin_session(
+                entry
+            )  # before anything is written down: an agent that is not to start leaves no trace
             config = entry.config
             seeded = Seeded(config.messages, config.usage, cost_cents=config.cost_cents)
             if not known and seeded != Seeded(()):

@@ -60,6 +60,7 @@ def calling(*answers: object) -> ScriptedProvider:
 
 
 def test_hooks_go_in_in_order_and_come_out_in_reverse() -> None:
+    """T6."""
     log: list[str] = []
     middleware = [Recorder(log, "a"), Recorder(log, "b")]
     result = alloy.run("add", provider=calling("3 and 7"), tools=[add], middleware=middleware)
@@ -92,6 +93,7 @@ def test_hooks_go_in_in_order_and_come_out_in_reverse() -> None:
 def test_every_hook_may_halt_the_run_and_every_call_is_answered(
     system: alloy.AgentSystem, hook: str, turns: int
 ) -> None:
+    """T27 and T28."""
     middleware = [Recorder([], **{hook: alloy.Halt("enough")})]
     agent = system.spawn("a", provider=calling("3 and 7"), tools=[add], middleware=middleware)
     result = agent.chat("add")
@@ -108,6 +110,7 @@ def test_every_hook_may_halt_the_run_and_every_call_is_answered(
 
 
 def test_a_failing_run_may_be_made_a_halted_one() -> None:
+    """T27."""
     log: list[str] = []
     halts = Recorder(log, on_error=alloy.Halt("known trouble"))
     provider = ScriptedProvider([error(alloy.AuthError)])
@@ -119,6 +122,8 @@ def test_a_failing_run_may_be_made_a_halted_one() -> None:
 
 
 def test_a_blocked_call_is_answered_with_the_reason_and_the_others_run() -> None:
+    """T41."""
+
     class Picky(alloy.Middleware):
         def before_tool_call(self, run: alloy.RunView, call: alloy.ToolCall) -> alloy.Block | None:
             return alloy.Block("threes are not added here") if call.input["a"] == 3 else None
@@ -143,6 +148,8 @@ def test_a_blocked_call_is_answered_with_the_reason_and_the_others_run() -> None
 
 
 def test_an_edited_call_runs_with_the_new_input_and_the_model_sees_the_call_it_made() -> None:
+    """T41: its id and name are kept."""
+
     class Doubling(alloy.Middleware):
         async def before_tool_call(self, run: alloy.RunView, call: alloy.ToolCall) -> alloy.Edit:
             return alloy.Edit({**call.input, "a": call.input["a"] * 2})
@@ -154,11 +161,14 @@ def test_an_edited_call_runs_with_the_new_input_and_the_model_sees_the_call_it_m
 
 
 def test_a_hook_sees_the_run_as_it_is_at_that_moment(system: alloy.AgentSystem) -> None:
+    """T8."""
     views: list[alloy.RunView] = []
+    health: list[str] = []
 
     class Watching(alloy.Middleware):
         def before_completion(self, run: alloy.RunView) -> None:
             views.append(run)
+            health.append(agent.health().status)
 
     context = {"tenant": 7}
     agent = system.spawn("a", provider=calling("7"), tools=[add], middleware=[Watching()], context=context)
@@ -168,6 +178,7 @@ def test_a_hook_sees_the_run_as_it_is_at_that_moment(system: alloy.AgentSystem) 
     assert [message.text for message in first.messages] == ["add"]
     assert first.context["tenant"] == 7
     assert (second.turn, len(second.messages), second.usage.output_tokens) == (1, 3, 5)
+    assert health == ["running", "running"]
 
 
 def test_plain_hooks_run_off_the_loop_in_the_callers_context_and_async_ones_on_the_agents_loop() -> None:
@@ -270,6 +281,8 @@ def test_a_hanging_hook_is_ended_by_a_cancel_and_by_the_runs_time(system: alloy.
 
 
 def test_a_middleware_that_returns_the_wrong_thing_is_told_what_to_return() -> None:
+    """T96."""
+
     class Wrong(alloy.Middleware):
         def before_completion(self, run: alloy.RunView) -> Any:
             return alloy.Block("not here")
@@ -282,7 +295,7 @@ def test_a_middleware_that_returns_the_wrong_thing_is_told_what_to_return() -> N
     assert isinstance(result.error, alloy.ConfigError)
     assert "before_completion returned Block: return None or Halt(reason)" in str(result.error)
     result = alloy.run("hi", provider=calling("x"), tools=[add], middleware=[WrongCall()])
-    assert "before_tool_call returned Edit: return None, Block(reason), Edit({...})" in str(result.error)
+    assert "before_tool_call returned an Edit whose input is a list" in str(result.error)
     check_sendable(result.messages)
 
 

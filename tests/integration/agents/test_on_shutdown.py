@@ -53,7 +53,7 @@ def test_the_end_of_a_system_is_the_end_of_its_agents(sessions: queue.SimpleQueu
 def test_middleware_that_halts_everything_does_not_keep_it_from_being_called(
     system: alloy.AgentSystem, sessions: queue.SimpleQueue[alloy.Session]
 ) -> None:
-    """T73; there are no hooks of a session here that could keep an agent from starting."""
+    """T73; the hooks of a session are in test_session_hooks.py."""
 
     class Closed(alloy.Middleware):
         def before_completion(self, run: alloy.RunView) -> alloy.Halt:

@@ -27,12 +27,13 @@ side.close()
 """
 SMALL_REPORT = """
 import sys
-from benchmarks import cancel, idle, imports, store
+from benchmarks import cancel, hooks, idle, imports, store
 store.AGENTS, store.APPENDS, store.LONE_APPENDS, store.ROUNDS = 5, 2, 3, 1
 store.CONVERSATIONS, store.RUNS, store.WINDOW = 1, 8, 2
 cancel.ROUNDS = 2
+hooks.HOOKS, hooks.RUNS, hooks.ROUNDS = 2, 2, 2
 url = sys.argv[1]
-for report in (imports.measure(1), idle.measure(url, 20), store.appends(), store.conversation(url), cancel.measure(url)):
+for report in (imports.measure(1), idle.measure(url, 20), store.appends(), store.conversation(url), cancel.measure(url), hooks.measure()):
     print(report.row.what)
 """
 
@@ -76,7 +77,7 @@ def test_what_is_printed_beside_the_judged_side_is_measured_too(server: LocalSer
 @pytest.mark.slow
 def test_the_reports_of_their_own_processes_have_a_row_each(server: LocalServer) -> None:
     lines = python(SMALL_REPORT, server.url).splitlines()
-    assert [line.split()[0] for line in lines] == ["W4", "W5", "Durable", "W8", "Cancel"]
+    assert [line.split()[0] for line in lines] == ["W4", "W5", "Durable", "W8", "Cancel", "Middleware,"]
 
 
 @pytest.mark.slow
