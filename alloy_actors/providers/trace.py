@@ -50,6 +50,7 @@ class HTTPExchange:
         status: None where no answer came.
         response_headers: Names in lower case; values of one name joined by commas.
         response_body: As far as it was read, decompressed; of a stream all events.
+        complete: Whether it was read to its end.
         error: What ended it, as class and message; None where nothing went wrong.
         seconds: From the first byte out to the end.
     """
@@ -60,6 +61,7 @@ class HTTPExchange:
     status: int | None
     response_headers: Mapping[str, str]
     response_body: bytes
+    complete: bool
     error: str | None
     seconds: float
 
@@ -112,7 +114,7 @@ class Watch:
             received[name] = f"{received[name]}, {shown}" if name in received else shown
         failed = None if error is None else f"{type(error).__name__}: {error}".removesuffix(": ")
         return HTTPExchange(
-            url=_without(_SECRET_IN_QUERY.sub(rf"\1{HIDDEN}", self._url), secrets),
+            url=_without(without_query_secrets(self._url), secrets),
             request_headers={
                 name: _without(value, secrets) if name in HARMLESS else HIDDEN
                 for name, value in self._headers.items()
@@ -121,9 +123,15 @@ class Watch:
             status=self._status,
             response_headers=received,
             response_body=_bytes_without(b"".join(self._pieces), secrets),
+            complete=bool(self._pieces) and not self._pieces[-1],
             error=None if failed is None else _without(failed, secrets),
             seconds=time.monotonic() - self._begun,
         )
+
+
+def without_query_secrets(url: str) -> str:
+    """The URL with the values of members that hold a key hidden."""
+    return _SECRET_IN_QUERY.sub(rf"\1{HIDDEN}", url)
 
 
 def _secrets(url: str, headers: Mapping[str, str]) -> set[str]:

@@ -7,8 +7,9 @@ httpx is touched only when a caller brings an AsyncClient, which is then used on
 What leaves this package are bytes and our own errors.
 """
 
+from alloy_actors.providers._http.canned import Canned, canned_client
 from alloy_actors.providers._http.exchange import Endpoint, Reply
 from alloy_actors.providers._http.guard import Timeouts
 from alloy_actors.providers._http.session import close_all
 
-__all__ = ["Endpoint", "Reply", "Timeouts", "close_all"]
+__all__ = ["Canned", "Endpoint", "Reply", "Timeouts", "canned_client", "close_all"]

@@ -6,8 +6,8 @@
     assert provider.requests[-1].messages[-1].content[0].content == "3"
 
 A script is a list of steps, one per request: a string (the answer), a `ToolCall` or several, a list of both, a
-`ModelReply`, an exception (raised), or what `reply`, `error`, `hang`, `cut` and `held` make. A function of the
-request, sync or async, may decide instead. Everything here may be used from any thread.
+`ModelReply`, an exception (raised), or what `reply`, `error`, `hang`, `cut`, `held`, `delayed` and `paced` make. A
+function of the request, sync or async, may decide instead. Everything here may be used from any thread.
 """
 
 from __future__ import annotations
@@ -23,30 +23,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from alloy_actors.blocks import BLOCKS
 from alloy_actors.content import ContentBlock, Message, TextBlock, ThinkingBlock, ToolCall, Usage
 from alloy_actors.errors import ConnectionFailedError, InvalidRequestError, ProviderError
+from alloy_actors.pauses import pause
 from alloy_actors.provider import Delta, ModelReply
 
 if TYPE_CHECKING:
     from alloy_actors.content import StopReason
     from alloy_actors.provider import ModelRequest, OnDeltas
-
-__all__ = [
-    "Cut",
-    "Gate",
-    "Hang",
-    "Held",
-    "ScriptedProvider",
-    "cut",
-    "error",
-    "hang",
-    "held",
-    "reply",
-    "text",
-    "thinking",
-    "tool_call",
-    "tool_calls",
-]
+    from alloy_actors.testing.gate import Gate
 
 USAGE = Usage(input_tokens=10, output_tokens=5)
+"""Of a scripted answer that brings none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,57 +57,25 @@ class Held:
     step: Step
 
 
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """Pauses for `seconds`, then does `step`."""
+
+    seconds: float
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """Says `text` word by word and pauses for `every` seconds after each; without a listener it all comes at the end."""
+
+    text: str
+    every: float
+
+
 Block: TypeAlias = str | ContentBlock
-Step: TypeAlias = Block | Iterable[Block] | ModelReply | BaseException | Hang | Cut | Held
+Step: TypeAlias = Block | Iterable[Block] | ModelReply | BaseException | Hang | Cut | Held | Delayed | Paced
 Answer: TypeAlias = "Callable[[ModelRequest], Step | Awaitable[Step]]"
-
-
-class Gate:
-    """Holds requests until the test lets them go.
-
-    `release()` opens it for good; `arrived(n)` waits until n requests stand (or stood) before it.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._open = False
-        self._arrivals = 0
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
-
-    def release(self) -> None:
-        """Let every request through, those to come included."""
-        with self._changed:
-            self._open = True
-            waiting, self._waiting = self._waiting, []
-        for loop, future in waiting:
-            try:
-                loop.call_soon_threadsafe(_resolve, future)
-            except RuntimeError:
-                pass  # that loop is closed, and nobody waits on it any more
-
-    def arrived(self, requests: int = 1, timeout: float = 5.0) -> None:
-        """Block until so many requests have come; for a test's own thread, not for the loop.
-
-        Raises:
-            TimeoutError: They have not, within `timeout` seconds.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._arrivals >= requests, timeout):
-                raise TimeoutError(
-                    f"{self._arrivals} of {requests} requests reached the gate within {timeout:g} s"
-                )
-
-    async def wait(self) -> None:
-        """Wait, on any loop, until the gate is open."""
-        loop = asyncio.get_running_loop()
-        with self._changed:
-            self._arrivals += 1
-            self._changed.notify_all()
-            if self._open:
-                return
-            future: asyncio.Future[None] = loop.create_future()
-            self._waiting.append((loop, future))
-        await future
 
 
 def text(content: str) -> ModelReply:
@@ -177,6 +131,16 @@ def cut(content: str, failure: ProviderError | None = None, *, gate: Gate | None
 def held(gate: Gate, step: Step) -> Held:
     """`step`, once `gate` is open."""
     return Held(gate, step)
+
+
+def delayed(seconds: float, step: Step) -> Delayed:
+    """`step`, after so many seconds; under a `FakeClock` none of them passes."""
+    return Delayed(seconds, step)
+
+
+def paced(content: str, every: float) -> Paced:
+    """An answer that comes slowly, a word each `every` seconds; under a `FakeClock` none of them passes."""
+    return Paced(content, every)
 
 
 class ScriptedProvider:
@@ -245,8 +209,8 @@ class ScriptedProvider:
         return await self._play(step, on_deltas)
 
     async def _play(self, step: Step, on_deltas: OnDeltas | None) -> ModelReply:
-        while isinstance(step, Held):
-            await step.gate.wait()
+        while isinstance(step, Held | Delayed):
+            await (step.gate.wait() if isinstance(step, Held) else pause(step.seconds))
             step = step.step
         if isinstance(step, BaseException):
             raise step
@@ -257,6 +221,11 @@ class ScriptedProvider:
             if step.gate is not None:
                 await step.gate.wait()
             raise step.error
+        if isinstance(step, Paced):
+            for word in _words(step.text):
+                await _stream([Delta("text", word)], on_deltas)
+                await pause(step.every)
+            return self._reply(step.text)
         answer = self._reply(step)
         deltas: list[Delta] = []
         for block in answer.message.blocks:
@@ -294,8 +263,3 @@ async def _stream(deltas: list[Delta], on_deltas: OnDeltas | None) -> None:
 
 def _words(content: str) -> list[str]:
     return re.findall(r"\s*\S+\s*|\s+", content)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
