@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from alloy_actors.actors.default import default_system
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Agent:
     """A supervised actor that owns a conversation. There are no instances: `start` returns a handle."""
 
-    def __new__(cls, *_args: object, **_options: object) -> NoReturn:
+    def __init__(self, *_args: object, **_options: object) -> None:  # not __new__: mypy then sees no `start`
         """Say what to call instead."""
         message = (
             "Agent has no instances: Agent.start(provider=..., tools=[...]) starts one and returns its handle"
