@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Handler: TypeAlias = Callable[[str, Mapping[str, Any], Mapping[str, Any]], object]
 
-__all__ = ["NAMES", "Attachment", "Span", "attach", "emit", "wanted"]
+__all__ = ["NAMES", "Attachment", "attach"]
 
 NAMES: Final = (
     "alloy.run.start",

@@ -16,7 +16,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["alloy_actors", "alloy_actors.local", "alloy_actors.testing", "alloy_actors.tools"]
+PACKAGES = ["alloy_actors", "alloy_actors.local", "alloy_actors.telemetry"]
+PACKAGES += ["alloy_actors.testing", "alloy_actors.tools"]
 PACKAGES += ["supervisors", "supervisors.testing"]
 LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("source", "src"), ("iframe", "src")}
 

@@ -54,6 +54,17 @@ SAYS = {
         "-- cancelled, and the history says so: ",
         "This answer was cut off: the request was cancelled.",
     ],
+    "telemetry.py": [
+        "provider.request ok: 6 times, ",
+        "run.stop completed: 3 times, ",
+        "tool.stop weather: 6 times, ",
+    ],
+    "testing_agents.py": [
+        "a small refund is given: passed",
+        "a large refund is blocked and the model told: passed",
+        "a busy model costs patience and no time: passed",
+        "a real exchange is played back without its server: passed",
+    ],
     "own_tools.py": [
         "price({'item': 'tea'}) -> 4.5",
         "price({'item': 'gold'}) -> There is no 'gold'; there are: tea, coffee.",
