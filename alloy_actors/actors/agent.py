@@ -202,7 +202,7 @@ class AgentActor(PooledActor):
         if request.deadline is None:
             request.deadline = Deadline.after(entry.config.timeout)
         on_events = entry.topics.listeners(request.on_events)
-        if on_events is not None and request.numbers is None:
+        if request.numbers is None:
             request.numbers = itertools.count(1)
         spec = RunSpec(
             request_id=request.id,

@@ -7,6 +7,7 @@ import queue
 import pytest
 
 import alloy_actors as alloy
+from alloy_actors.local import LocalServer, scripted_model
 from alloy_actors.pauses import pause
 from alloy_actors.testing import FakeClock, ScriptedProvider, delayed, error, paced, tool_call
 
@@ -22,6 +23,16 @@ def test_retries_wait_for_nothing_and_are_seen() -> None:
     assert 0 <= first <= 20
     assert 30 <= second <= 40
     assert clock.now() == pytest.approx(first + second)
+
+
+def test_a_cool_down_that_agents_share_is_not_waited_for_either() -> None:
+    with LocalServer() as server, FakeClock() as clock:
+        model = scripted_model("scripted-fast", status=429, retry_after=50)
+        provider = alloy.OpenAICompat(model=model, api_url=server.url, api_key="a key that cools down")
+        result = alloy.run("go", provider=provider, max_retries=1)
+    assert isinstance(result.error, alloy.RateLimitError)
+    (waited,) = clock.pauses
+    assert 49 < waited < 51
 
 
 def test_an_agent_that_was_started_before_has_the_clock_of_the_call(system: alloy.AgentSystem) -> None:

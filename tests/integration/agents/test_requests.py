@@ -250,6 +250,21 @@ def test_a_session_goes_on_in_a_new_agent(system: alloy.AgentSystem) -> None:
     assert len(provider.requests[0].messages) == 5
 
 
+def test_t95_a_session_exported_later_has_the_same_id_and_birth_and_what_came_since(
+    system: alloy.AgentSystem,
+) -> None:
+    agent = system.spawn("a", provider=ScriptedProvider(["one", "two"]))
+    agent.chat("hi")
+    first = agent.export_session()
+    agent.chat("and?")
+    second = agent.export_session()
+    assert (second.id, second.created_at) == (first.id, first.created_at)
+    assert second.updated_at > first.updated_at
+    assert second.messages[: len(first.messages)] == first.messages
+    assert len(second.messages) == 4
+    assert second.usage.total_tokens == 2 * first.usage.total_tokens
+
+
 def test_an_agent_started_with_messages_goes_on_from_them(system: alloy.AgentSystem) -> None:
     provider = ScriptedProvider(["fine"])
     history = [alloy.Message("user", "hi"), alloy.Message("assistant", "hello")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ import structlog
 
 import alloy_actors as alloy
 from alloy_actors import telemetry
-from alloy_actors.testing import ScriptedProvider, cut, error, reply, tool_call, tool_calls
+from alloy_actors.testing import Gate, ScriptedProvider, cut, error, held, reply, tool_call, tool_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +115,18 @@ def test_every_attempt_is_told(told: Told) -> None:
     ]
 
 
+def test_a_fallback_provider_is_told_with_attempts_of_its_own(told: Told) -> None:
+    first = ScriptedProvider([error(alloy.OverloadedError)] * 2, model="first")
+    second = ScriptedProvider(["hi"], model="second")
+    alloy.run("go", provider=first, fallback_providers=[second], max_retries=1, retry_backoff=1e-6)
+    asked = facts(told, "provider.request")
+    assert sorted((one["model"], one["attempt"], one["result"]) for one in asked) == [
+        ("first", 1, "error"),
+        ("first", 2, "error"),
+        ("second", 1, "ok"),
+    ]
+
+
 def test_t44_calls_have_the_seq_of_their_events_also_blocked_and_unknown_ones(told: Told) -> None:
     class Guard(alloy.Middleware):
         async def before_tool_call(self, run: alloy.RunView, call: alloy.ToolCall) -> alloy.Block | None:
@@ -183,7 +196,30 @@ def test_an_agents_runs_say_whose_they_are(system: alloy.AgentSystem, told: Told
     ]
 
 
+def test_a_run_that_goes_on_after_a_crash_ends_once_in_each_incarnation_and_counts_on(
+    system: alloy.AgentSystem, told: Told
+) -> None:
+    gate = Gate()
+    agent = system.spawn("a", provider=ScriptedProvider([held(gate, "never"), "at last"]))
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    agent.send_message("go", results.put)
+    gate.arrived()
+    agent.crash()
+    assert results.get(timeout=5).text == "at last"
+    spans = {name: facts(told, name) for name in ("run.start", "run.stop", "run.exception")}
+    assert {name: len(spans[name]) for name in spans} == {"run.start": 2, "run.stop": 1, "run.exception": 1}
+    (first, second), (lost,), (ended,) = spans["run.start"], spans["run.exception"], spans["run.stop"]
+    assert (lost["span_context"], lost["kind"]) == (first["span_context"], "CancelledError")
+    assert (ended["span_context"], ended["status"]) == (second["span_context"], "completed")
+    assert {one["error"] for one in facts(told, "provider.request")} == {"CancelledError", None}
+    seqs = [one["seq"] for one in facts(told, "event")]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert [one["event"] for one in facts(told, "event")].count("turn_restarted") == 1
+
+
 def test_t20_the_caller_chooses_the_id_that_events_carry() -> None:
+    """T91: what is given for this counts before what is made up; what is no text counts for nothing."""
+
     def heard(**context: Any) -> set[str]:
         events: list[alloy.Event] = []
         provider = ScriptedProvider([tool_call("add", a=1, b=2), "3"])

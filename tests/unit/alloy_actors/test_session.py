@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -49,6 +50,14 @@ def test_a_session_comes_back_as_it_was() -> None:
     assert again == SESSION
     assert [message.model for message in again.messages] == [None, "m", None, None, None]
     assert Session.from_json(SESSION.to_json().decode()) == SESSION
+
+
+def test_t95_a_new_session_is_empty_and_from_now_by_utc() -> None:
+    before = datetime.now(UTC)
+    session = Session(id="a1")
+    assert (session.messages, session.usage, session.metadata) == ((), Usage(), {})
+    assert before <= session.created_at <= session.updated_at <= datetime.now(UTC)
+    assert Session.from_json(session.to_json()) == session
 
 
 @pytest.mark.parametrize("length", [0, 1, 10, 100, -20, -1])
