@@ -8,16 +8,16 @@ frame, and those hold prompts and keys. structlog is not imported with the packa
 from __future__ import annotations
 
 import contextlib
+import functools
 import traceback
 from contextvars import ContextVar
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from types import ModuleType
 
-_BOUND: Final[ContextVar[Mapping[str, Any]]] = ContextVar("alloy_bound", default=MappingProxyType({}))
-"""What every line says in this context: the agent, request and turn of the run."""
+_BOUND: Final[ContextVar[dict[str, Any]]] = ContextVar("alloy_bound", default={})  # noqa: B039  (never written to)
+"""What every line says in this context: the agent, request and turn of the run, which owns the dictionary."""
 
 
 class _Logger:
@@ -48,23 +48,28 @@ def bind_run(agent: str, request_id: str) -> None:
 
     Those hear of it through structlog's context variables, where a `request_id` of the user's own stays as it is.
     """
-    from structlog import contextvars
-
+    structlog = _contextvars()
     ours = _BOUND.get().get("request_id")  # a run that a tool of another one has started
-    theirs = contextvars.get_contextvars().get("request_id", ours)
-    _BOUND.set({"agent": agent, "request_id": request_id})
-    contextvars.bind_contextvars(agent=agent)
+    theirs = structlog.get_contextvars().get("request_id", ours)
+    _BOUND.set({"agent": agent, "request_id": request_id, "turn": 0})
     if theirs == ours:
-        contextvars.bind_contextvars(request_id=request_id)
-    contextvars.unbind_contextvars("turn")
+        structlog.bind_contextvars(agent=agent, request_id=request_id, turn=0)
+    else:
+        structlog.bind_contextvars(agent=agent, turn=0)
 
 
 def bind_turn(turn: int) -> None:
-    """The same for the turn of the run."""
+    """The same for the turn of the run, whose task this has to be."""
+    _BOUND.get()["turn"] = turn
+    _contextvars().bind_contextvars(turn=turn)
+
+
+@functools.cache
+def _contextvars() -> ModuleType:
+    """structlog's; an import statement in each run would cost more than the rest."""
     from structlog import contextvars
 
-    _BOUND.set({**_BOUND.get(), "turn": turn})
-    contextvars.bind_contextvars(turn=turn)
+    return contextvars
 
 
 def traced(error: BaseException) -> dict[str, str]:
