@@ -17,6 +17,7 @@ from alloy_actors.actors.health import Health
 from alloy_actors.actors.oneshot import arun, astream, run, stream
 from alloy_actors.actors.ref import AgentRef
 from alloy_actors.actors.system import AgentSystem
+from alloy_actors.compaction.settings import Compaction
 from alloy_actors.content import (
     AudioBlock,
     ContentBlock,
@@ -63,6 +64,7 @@ from alloy_actors.errors import (
     WouldDeadlock,
 )
 from alloy_actors.events import (
+    Compacted,
     Event,
     RunFinished,
     RunStarted,
@@ -99,6 +101,8 @@ __all__ = [
     "BudgetExceededError",
     "BusyError",
     "CancelledError",
+    "Compacted",
+    "Compaction",
     "ConfigError",
     "ConnectionFailedError",
     "ContentBlock",

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from alloy_actors.errors import ConfigError, CrashError, ProviderError
+from alloy_actors.estimate import tokens_of_text
 from alloy_actors.events import TurnStarted
 from alloy_actors.journal import Replied, RequestSent
 from alloy_actors.logs import log, traced
@@ -13,13 +14,14 @@ from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.providers.fallback import complete_with_fallback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from alloy_actors.budget import Budget
+    from alloy_actors.content import Message
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import Deadline
     from alloy_actors.ledger import Ledger
-    from alloy_actors.provider import Provider
+    from alloy_actors.provider import OnDeltas, Provider
     from alloy_actors.reporting import Reporter
     from alloy_actors.run_spec import RunSpec
 
@@ -37,7 +39,16 @@ class Completion:
         check_cancelled: Raises when somebody was told that the run is cancelled.
     """
 
-    __slots__ = ("_budget", "_check_cancelled", "_conversation", "_deadline", "_ledger", "_reporter", "_spec")
+    __slots__ = (
+        "_budget",
+        "_check_cancelled",
+        "_conversation",
+        "_deadline",
+        "_ledger",
+        "_reporter",
+        "_spec",
+        "_turn",
+    )
 
     def __init__(
         self,
@@ -56,6 +67,7 @@ class Completion:
         self._deadline = deadline
         self._budget = budget
         self._check_cancelled = check_cancelled
+        self._turn = 0  # the last that was begun
 
     async def ask(self) -> ModelReply:
         """One turn's reply; both records are noted, that of the request is written.
@@ -67,7 +79,9 @@ class Completion:
         """
         spec = self._spec
         turn = self._conversation.turns + 1
-        reply, provider = await self._complete(turn)
+        reply, provider = await self._complete(
+            lambda provider: self._request(provider, turn), self._reporter.listener_for(turn)
+        )
         self._reporter.replied(turn, reply.message)
         cost = await self._budget.cost_of(provider, reply)
         self._ledger.note(
@@ -77,6 +91,31 @@ class Completion:
         )
         return reply
 
+    async def ask_aside(self, message: Message, system_prompt: str) -> tuple[ModelReply, float | None]:
+        """Ask something that is no turn, under the limits of the run: the reply, unheard and not noted, and its cents.
+
+        Raises:
+            BudgetExceededError: It would cost too much; nothing was sent.
+            ProviderError: There is no reply; neither asking again nor the fallbacks helped.
+            CrashError: The provider has a bug.
+        """
+        tokens = tokens_of_text(system_prompt) + message.estimated_tokens
+
+        async def request_for(provider: Provider) -> ModelRequest:
+            await self._budget.check(provider, tokens)
+            await self._ledger.flush()
+            self._check_cancelled()
+            return ModelRequest(
+                messages=(message,),
+                system_prompt=system_prompt,
+                deadline=self._deadline,
+                request_id=self._spec.request_id,
+                provider_state={},
+            )
+
+        reply, provider = await self._complete(request_for, None)
+        return reply, await self._budget.cost_of(provider, reply)
+
     async def _request(self, provider: Provider, turn: int) -> ModelRequest:
         """The request to one of the providers, recorded."""
         spec, conversation = self._spec, self._conversation
@@ -84,6 +123,9 @@ class Completion:
         self._ledger.note(RequestSent(spec.request_id, turn, provider.model))
         await self._ledger.flush()
         self._check_cancelled()
+        if turn != self._turn:  # not again for a fallback, nor for one that is asked anew with fewer words
+            self._turn = turn
+            self._reporter.emit(TurnStarted, turn, model=provider.model)
         return ModelRequest(
             messages=tuple(conversation.messages),
             tools=spec.config.tools,
@@ -93,18 +135,18 @@ class Completion:
             provider_state=conversation.state_for(getattr(provider, "origin", None)),
         )
 
-    async def _complete(self, turn: int) -> tuple[ModelReply, Provider]:
+    async def _complete(
+        self, request_for: Callable[[Provider], Awaitable[ModelRequest]], listener: OnDeltas | None
+    ) -> tuple[ModelReply, Provider]:
         """The reply, and whose it is; what a provider raises beside its errors is its bug, and a value for the run."""
         spec = self._spec
         asked: Provider | None = None
         own: BaseException | None = None
 
-        async def request_for(provider: Provider) -> ModelRequest:
+        async def made_for(provider: Provider) -> ModelRequest:
             nonlocal asked, own
             try:
-                request = await self._request(provider, turn)
-                if asked is None:
-                    self._reporter.emit(TurnStarted, turn, model=provider.model)
+                request = await request_for(provider)
             except BaseException as error:  # not the provider's
                 own = error
                 raise
@@ -114,8 +156,8 @@ class Completion:
         try:
             given, provider = await complete_with_fallback(
                 (spec.provider, *spec.config.fallback_providers),
-                request_for,
-                self._reporter.listener_for(turn),
+                made_for,
+                listener,
                 max_retries=spec.config.max_retries,
                 backoff=spec.config.retry_backoff,
                 asker=spec.asker,

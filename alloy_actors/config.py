@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, InstanceOf, ValidationError
 from pydantic.dataclasses import dataclass
 
+from alloy_actors.compaction.settings import Compaction, read_compaction
 from alloy_actors.content import NO_USAGE, Message, ToolCall, ToolResult, Usage, user
 from alloy_actors.errors import ConfigError
-from alloy_actors.middleware import Middleware
+from alloy_actors.middleware import Middleware, RunView
 from alloy_actors.middleware_check import check_middleware
 from alloy_actors.overrides import ModelOverride, parse_overrides
 from alloy_actors.session import Session
@@ -51,6 +52,10 @@ class RunConfig:
         max_budget_cents: Cents for one run. No request is sent that would reach it with its input alone: the run then ends
             with status "budget_exceeded", and what it has so far is kept.
         fallback_providers: Whom to ask, in this order, where `provider` cannot answer; providers or model strings.
+        compaction: How the conversation is kept within that: True, False for not at all, or settings as a `Compaction` or a
+            dict of its fields; see docs/compaction.md.
+        on_compaction: Called with the messages that are about to be summarised or shortened, and the `RunView`; may be async.
+            What it raises is logged.
         middleware: Hooks that see the run and may block, edit or halt; see `alloy_actors.middleware`.
         context: For tools and middleware, through `ToolContext.context` and `RunView.context`.
         working_directory: For tools, through `ToolContext.working_directory`.
@@ -70,6 +75,8 @@ class RunConfig:
     model_metadata_overrides: tuple[InstanceOf[ModelOverride], ...] = ()
     max_budget_cents: Cents | None = None
     fallback_providers: tuple[Any, ...] = ()
+    compaction: InstanceOf[Compaction] | None = Compaction()
+    on_compaction: Callable[[tuple[Message, ...], RunView], object] | None = None
     middleware: tuple[InstanceOf[Middleware], ...] = ()
     context: Mapping[str, Any] = Field(default_factory=dict)
     working_directory: str = "."
@@ -281,6 +288,7 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         msg = f"{where}: messages must be a list of alloy.Message(role, content)"
         raise ConfigError(msg)
     given["messages"] = tuple(messages)
+    given["compaction"] = read_compaction(given.get("compaction", True), given.get("max_tokens"), where)
     given["middleware"] = check_middleware(given.get("middleware", ()), where)
     given["model_metadata_overrides"] = parse_overrides(given.get("model_metadata_overrides", ()), where)
     if "subscribe" in given:

@@ -8,7 +8,7 @@ no run is on) is restored by `closing()` at the end of every run, whatever ended
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from alloy_actors.content import (
     DROPPED,
@@ -22,6 +22,7 @@ from alloy_actors.content import (
 )
 from alloy_actors.journal import (
     Accepted,
+    Charged,
     Closed,
     ModelChanged,
     Replied,
@@ -34,6 +35,7 @@ from alloy_actors.journal import (
     Steered,
     ToolCallEnded,
     ToolCallStarted,
+    WasCompacted,
     WasReset,
     Withdrawn,
 )
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 
     from alloy_actors.content import StopReason, ToolCall
     from alloy_actors.journal import Record
+
+LEAST_PER_ESTIMATE: Final = 0.5
+MOST_PER_ESTIMATE: Final = 4.0
 
 
 @dataclass(slots=True)
@@ -60,6 +65,7 @@ class RunState:
         thinking: Of the newest reply that carries any.
         tool_calls: Those that have their results, in call order.
         steered: Messages of the requests that joined the run, by request id; they end with it.
+        overflowed: The turn that the provider found too long and that was made shorter, as replies before it; None for none.
     """
 
     request_id: str
@@ -71,14 +77,15 @@ class RunState:
     thinking: str | None = None
     tool_calls: list[ToolCallRecord] = field(default_factory=list)
     steered: dict[str, Message] = field(default_factory=dict)
+    overflowed: int | None = None
 
 
 class Conversation:
     """Owned by one thread at a time: an agent's handlers, or a run that got a `fork()` of it.
 
     Attributes:
-        messages: In order. A list that is only appended to, and replaced when the conversation starts anew or its last
-            message gets more words: others hold views of its beginning (`History`).
+        messages: In order. A list that is only appended to, and replaced when the conversation starts anew, is compacted,
+            or its last message gets more words: others hold views of its beginning (`History`).
         usage: Of all runs.
         cost: Cents of all runs; None while no price is known.
         waiting: Accepted requests whose run has not begun, by id, oldest first.
@@ -152,16 +159,32 @@ class Conversation:
         copy._counted = self._counted
         return copy
 
-    def prompt_tokens(self, overhead: int) -> int:
+    def prompt_tokens(self, overhead: int, per_estimate: float = 1.0) -> int:
         """About how many tokens the next request has: what the provider counted last, and an estimate of what came since.
 
         Args:
             overhead: Tokens of what goes with the messages; only for where nobody has counted yet.
+            per_estimate: Tokens of the model's own to one of an estimate; see `calibration`.
         """
         messages, tokens = self._counted
+        estimated = sum(message.estimated_tokens for message in self.messages[messages:])
         if not tokens:
-            tokens = overhead
-        return tokens + sum(message.estimated_tokens for message in self.messages[messages:])
+            estimated += overhead
+        return tokens + int(per_estimate * estimated)
+
+    def calibration(self, overhead: int) -> float:
+        """Tokens by the provider's count to one of an estimate, in this conversation; 1.0 where nobody has counted.
+
+        Bounded: what is far from any tokeniser's was no count of what was sent.
+
+        Args:
+            overhead: Tokens of what goes with the messages, by estimate.
+        """
+        messages, tokens = self._counted
+        estimated = overhead + sum(message.estimated_tokens for message in self.messages[:messages])
+        if not tokens or not estimated:
+            return 1.0
+        return min(max(tokens / estimated, LEAST_PER_ESTIMATE), MOST_PER_ESTIMATE)
 
     def state_for(self, origin: str | None) -> dict[str, Any] | None:
         """What goes back to the provider with this origin: {} after a reset, None where it may use its own start."""
@@ -229,6 +252,15 @@ class Conversation:
                 self.provider_state = record.provider_state
                 self._counted = (0, 0)
                 self._open = self.messages[-1].tool_calls if self.messages else ()
+            case Charged():
+                self._charge(record.usage, record.cost_cents)
+            case WasCompacted():
+                self.messages = record.rebuilt(self.messages)
+                self._counted = len(self.messages), record.tokens
+                if self.run is not None:
+                    self.run.before = record.before
+                    if record.overflow:
+                        self.run.overflowed = self.turns
             case WasReset():
                 self.messages = []
                 self._counted = (0, 0)
@@ -256,11 +288,7 @@ class Conversation:
         return unknown_outcome(call, why) if self.was_started(call) else not_executed(call, why)
 
     def _replied(self, record: Replied) -> None:
-        self.usage += record.usage
-        self.run_usage += record.usage
-        if record.cost_cents is not None:
-            self.run_cost = (self.run_cost or 0.0) + record.cost_cents
-            self.cost = (self.cost or 0.0) + record.cost_cents
+        self._charge(record.usage, record.cost_cents)
         self.turns += 1
         self.stop_reason = record.stop_reason
         if record.provider_state is not None:
@@ -274,6 +302,13 @@ class Conversation:
             self._open = record.message.tool_calls
             if record.usage.prompt_tokens:
                 self._counted = len(self.messages), record.usage.prompt_tokens + record.usage.output_tokens
+
+    def _charge(self, usage: Usage, cost_cents: float | None) -> None:
+        self.usage += usage
+        self.run_usage += usage
+        if cost_cents is not None:
+            self.run_cost = (self.run_cost or 0.0) + cost_cents
+            self.cost = (self.cost or 0.0) + cost_cents
 
     def _say(self, message: Message) -> None:
         """The user's words; beside what the user said last where nobody has answered that, so that roles alternate."""

@@ -134,6 +134,26 @@ class ToolEnded(EventBase):
         }
 
 
+CompactedHow: TypeAlias = Literal["cleared", "summarised", "truncated"]
+"""Old tool results were emptied; old messages became a summary; old messages were cut down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compacted:
+    """The conversation was made shorter, so that the next request fits the model's window."""
+
+    request_id: str
+    seq: int
+    turn: int
+    how: CompactedHow
+    tokens_before: int  # of the whole request, as far as is known
+    tokens_after: int
+    messages_before: int
+    messages_after: int
+    results_cleared: int  # tool results that were emptied; 0 where they became part of a summary
+    type: Literal["compacted"] = "compacted"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRestarted(EventBase):
     """The agent crashed during this turn and asks the model again: discard the deltas of this turn heard so far."""
@@ -169,6 +189,7 @@ Event: TypeAlias = (
     | ThinkingDelta
     | ToolStarted
     | ToolEnded
+    | Compacted
     | TurnRestarted
     | TurnFinished
     | RunFinished

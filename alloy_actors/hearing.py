@@ -37,7 +37,7 @@ class Hearing:
         if name not in self._hooks:
             return None
         self._ledger.begin()  # a hook that crashes the run must not take along what is known already
-        halt = await self._hooks.halt(name, self._view(), *facts)
+        halt = await self._hooks.halt(name, self.view(), *facts)
         return halted_by(halt) if halt is not None else None
 
     async def of_calls(self, calls: list[ToolCall], blocked: list[tuple[ToolCall, Block]]) -> Ending | None:
@@ -47,7 +47,7 @@ class Hearing:
         self._ledger.begin()
         asked, calls[:] = tuple(calls), []
         for call in asked:
-            edited, decision = await self._hooks.decide(self._view(), call)
+            edited, decision = await self._hooks.decide(self.view(), call)
             if isinstance(decision, Halt):
                 return halted_by(decision)
             if decision is None:
@@ -67,7 +67,8 @@ class Hearing:
             log.warning("hook_timed_out", hook="on_error", request_id=self._spec.request_id)
             return "error", error
 
-    def _view(self) -> RunView:
+    def view(self) -> RunView:
+        """The run at this moment."""
         spec, conversation = self._spec, self._conversation
         return RunView(
             agent=spec.agent,

@@ -191,6 +191,74 @@ class WasReset:
 
 
 @dataclass(frozen=True, slots=True)
+class Charged:
+    """The provider has answered a request of a run that is no turn of it, and wants to be paid all the same.
+
+    Args:
+        request_id: The run's.
+        usage: Of that request.
+        cost_cents: None where no price is known.
+    """
+
+    request_id: str
+    usage: Usage
+    cost_cents: float | None = None
+
+
+Part: TypeAlias = Message | tuple[int, int]
+"""A new message, or messages that were there before: where they begin in the list, and where they end."""
+
+
+@dataclass(frozen=True, slots=True)
+class WasCompacted:
+    """The conversation was made shorter, in the middle of a run.
+
+    Args:
+        request_id: The run's.
+        parts: The new list of messages; what has not changed is not written again.
+        tokens: About how many the next request has.
+        before: How many of the new messages were there before the run.
+        overflow: It had to be: the provider would not take the turn that is on.
+    """
+
+    request_id: str
+    parts: tuple[Part, ...]
+    tokens: int
+    before: int = 0
+    overflow: bool = False
+
+    def rebuilt(self, messages: Sequence[Message]) -> list[Message]:
+        """The new list.
+
+        Args:
+            messages: The list before.
+        """
+        new: list[Message] = []
+        for part in self.parts:
+            if isinstance(part, Message):
+                new.append(part)
+            else:
+                new += messages[part[0] : part[1]]
+        return new
+
+
+def parts_of(new: Sequence[Message], old: Sequence[Message]) -> tuple[Part, ...]:
+    """A list of messages in terms of an earlier one: the same objects are the same messages."""
+    where = {id(message): position for position, message in enumerate(old)}
+    parts: list[Part] = []
+    for message in new:
+        position = where.get(id(message))
+        last = parts[-1] if parts else None
+        if position is None:
+            parts.append(message)
+        elif isinstance(last, tuple) and last[1] == position:
+            parts[-1] = (last[0], position + 1)
+        else:
+            parts.append((position, position + 1))
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelChanged:
     """Later requests go to another model."""
 
@@ -213,6 +281,8 @@ Record: TypeAlias = (
     | Withdrawn
     | WasReset
     | ModelChanged
+    | Charged
+    | WasCompacted
 )
 
 

@@ -23,7 +23,7 @@ from alloy_actors.content import Message, ToolCall, ToolResult, Usage
 from alloy_actors.errors import ConfigError, CrashError
 
 if TYPE_CHECKING:
-    from alloy_actors.errors import AlloyError
+    from alloy_actors.errors import AlloyError, ContextOverflowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,12 @@ class Middleware:
     def after_completion(self, run: RunView, message: Message) -> MaybeHalt:
         """The model's final answer is there."""
 
+    def on_context_overflow(self, run: RunView, error: ContextOverflowError) -> MaybeHalt:
+        """The provider found the conversation too long, for the first time in this turn; compaction comes next."""
+
+    def after_compaction(self, run: RunView, messages: Sequence[Message]) -> MaybeHalt:
+        """The conversation was made shorter; `messages` is what there is of it now."""
+
     def on_error(self, run: RunView, error: AlloyError) -> MaybeHalt:
         """The run is about to end with status "error"; a `Halt` makes that "halted"."""
 
@@ -135,6 +141,8 @@ HookName: TypeAlias = Literal[
     "before_tool_call",
     "after_tool_execution",
     "after_completion",
+    "on_context_overflow",
+    "after_compaction",
     "on_error",
     "session_start",
     "session_end",
@@ -217,6 +225,14 @@ class Hooks:
                 case _:
                     raise _wrong(hook, decision, "None, Block(reason), Edit({...}) or Halt(reason)")
         return call, None
+
+    async def call(self, function: Hook, *facts: object) -> object:
+        """Call a function of the user's where hooks run.
+
+        Raises:
+            Exception: It raised.
+        """
+        return await self._call(function, *facts)
 
     async def _call(self, hook: Hook, *facts: object) -> object:
         if inspect.iscoroutinefunction(hook):

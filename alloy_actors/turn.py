@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from alloy_actors.budget import Budget
+from alloy_actors.compacting import Compacting
 from alloy_actors.completion import Completion
 from alloy_actors.content import History, ToolResult
 from alloy_actors.conversation import unknown_outcome
@@ -18,6 +19,7 @@ from alloy_actors.deadline import Deadline
 from alloy_actors.errors import (
     AlloyError,
     BudgetExceededError,
+    ContextOverflowError,
     FencedError,
     HaltedError,
     MalformedReplyError,
@@ -106,6 +108,9 @@ class Run:
             self._deadline,
             Budget(spec.config, conversation),
             self._check_cancelled,
+        )
+        self._compacting = Compacting(
+            spec, conversation, self._ledger, self._reporter, self._hearing, self._completion
         )
         self._reply: ModelReply | None = None
 
@@ -200,11 +205,19 @@ class Run:
             if conversation.turns >= spec.config.max_turns:
                 return "max_turns", None
             self._watch.turn_began(conversation.turns + 1)
-            ended = await self._hearing.halted("before_completion")
-            if ended is None:
-                self._reply = await self._completion.ask()
-                ended = await self._finish_turn(self._reply)
+            ended = await self._turn()
         return ended
+
+    async def _turn(self) -> Ending | None:
+        """One turn, its request asked once more where it was too long and could be made shorter."""
+        ended = await self._compacting.before_request() or await self._hearing.halted("before_completion")
+        if ended is not None:
+            return ended
+        try:
+            self._reply = await self._completion.ask()
+        except ContextOverflowError as error:
+            return await self._compacting.after_overflow(error) or await self._turn()
+        return await self._finish_turn(self._reply)
 
     async def _take_up(self) -> Ending | None:
         """Go on where the last incarnation was interrupted."""
@@ -410,7 +423,7 @@ class Run:
             usage=conversation.run_usage,
             cost_cents=conversation.run_cost,
             tool_calls=tuple(state.tool_calls) if state is not None else (),
-            metadata=self._facts(),
+            metadata=self._facts(recovered=state is not None and state.overflowed is not None),
             stop_reason=conversation.stop_reason,
             turns=conversation.turns,
             error=error,
@@ -418,7 +431,7 @@ class Run:
         self._reporter.emit(RunFinished, conversation.turns, result=result)
         return result
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, *, recovered: bool) -> dict[str, Any]:
         """The metadata of the result."""
         facts: dict[str, Any] = {}
         if self._reply is not None and self._reply.metadata:
@@ -426,6 +439,8 @@ class Run:
         state = self.conversation.state_for(getattr(self.spec.provider, "origin", None))
         if state:
             facts["provider_state"] = state
+        if recovered:
+            facts["run"] = {"prompt_too_long_recovery": True}
         return facts
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from alloy_actors.content import ToolResult
 from alloy_actors.journal import (
     Accepted,
+    Charged,
     Replied,
     RequestSent,
     RunBegan,
@@ -17,6 +18,7 @@ from alloy_actors.journal import (
     Steered,
     ToolCallEnded,
     ToolCallStarted,
+    WasCompacted,
     Withdrawn,
 )
 
@@ -82,6 +84,8 @@ def check_journal(records: Sequence[Record], *, idle: bool = True) -> set[str]:
                 | Replied()
                 | ToolCallStarted()
                 | ToolCallEnded()
+                | Charged()
+                | WasCompacted()
             ):
                 assert record.request_id == run, f"{record} while {run!r} is on"
             case RunEnded():

@@ -116,7 +116,7 @@ class AgentEntry:
         self._over = over
         self.hooks = (
             Hooks(config.middleware, callbacks.run, config.loop or runner.loop)
-            if config.middleware
+            if config.middleware or config.on_compaction
             else NO_HOOKS
         )
         self.condition: Condition = "starting"

@@ -136,7 +136,7 @@ class _OneShot:
         conversation = Conversation()
         conversation.apply(Seeded(config.messages))
         runner = default_system().runner(config.loop)
-        self._callbacks = Callbacks() if config.middleware else None
+        self._callbacks = Callbacks() if config.middleware or config.on_compaction else None
         hooks = NO_HOOKS
         if self._callbacks is not None:
             hooks = Hooks(config.middleware, self._callbacks.run, runner.loop)

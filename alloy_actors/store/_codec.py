@@ -36,6 +36,7 @@ from alloy_actors.content import (
 )
 from alloy_actors.journal import (
     Accepted,
+    Charged,
     Closed,
     ModelChanged,
     Replied,
@@ -48,6 +49,7 @@ from alloy_actors.journal import (
     Steered,
     ToolCallEnded,
     ToolCallStarted,
+    WasCompacted,
     WasReset,
     Withdrawn,
 )
@@ -236,6 +238,10 @@ _STATE = (
     lambda state: [state.origin, state.values],
     lambda plain: ProviderState(plain[0], plain[1]),
 )
+_PART = (
+    lambda part: part if isinstance(part, tuple) else _MESSAGE_KIND.to_plain(part),
+    lambda plain: tuple(plain) if isinstance(plain[0], int) else _MESSAGE_KIND.from_plain(plain),
+)
 
 
 def _many(
@@ -275,6 +281,16 @@ KINDS = (
     _kind("withdrawn", Withdrawn, request_id=_AsIs, at=_AsIs),
     _kind("reset", WasReset),
     _kind("model", ModelChanged, model=_AsIs),
+    _kind("charged", Charged, request_id=_AsIs, usage=_USAGE, cost_cents=_AsIs),
+    _kind(
+        "compacted",
+        WasCompacted,
+        request_id=_AsIs,
+        parts=_many(_PART),
+        tokens=_AsIs,
+        before=_AsIs,
+        overflow=_AsIs,
+    ),
 )
 _KIND_OF = {kind.cls: kind for kind in KINDS}
 _TAGS = {kind.tag: kind for kind in KINDS}

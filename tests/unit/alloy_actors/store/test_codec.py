@@ -69,6 +69,8 @@ SAMPLES = (
     log.Withdrawn("r", 1.5),
     log.WasReset(),
     log.ModelChanged("m-2"),
+    log.Charged("r", Usage(1, 2, 3, 4), 0.25),
+    log.WasCompacted("r", ((0, 1), MESSAGE, (4, 7)), 120, 2, overflow=True),
 )
 
 
