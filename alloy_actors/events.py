@@ -139,12 +139,9 @@ CompactedHow: TypeAlias = Literal["cleared", "summarised", "truncated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compacted:
+class Compacted(EventBase):
     """The conversation was made shorter, so that the next request fits the model's window."""
 
-    request_id: str
-    seq: int
-    turn: int
     how: CompactedHow
     tokens_before: int  # of the whole request, as far as is known
     tokens_after: int
