@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from alloy_actors import telemetry
 from alloy_actors.compaction.clearing import Cleared, clear
 from alloy_actors.compaction.parts import estimated, split, summarised, summary_of
 from alloy_actors.compaction.prompts import summary_request
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from alloy_actors.reporting import Reporter
     from alloy_actors.run_spec import Ending, RunSpec
 
-FITS_ANY_MODEL: Final = 3_000
-"""Tokens that need no look into the catalogue."""
+FITS_ANY_MODEL: Final = 8_000
+"""Tokens that need no look into the catalogue: a smaller window than that makes itself known by an overflow."""
 
 
 class Compacting:
@@ -118,20 +119,26 @@ class Compacting:
         if self._reporter.heard or self._is_recovering():
             raise error
         ended = await self._hearing.halted("on_context_overflow", error)
-        if ended is not None:
-            return ended
         settings, conversation = self._settings, self._conversation
-        if settings is None:
-            raise error
+        if ended is not None or settings is None:
+            self._tell_overflow(retry=False)
+            if ended is None:
+                raise error
+            return ended
         beside = self._beside()
         tokens = conversation.prompt_tokens(beside, conversation.calibration(beside))
         # Whatever was believed of the window: it is smaller than this.
         known = await self._limits_of(settings)
         self._limits = Limits(min(known.prompt, tokens // 2), min(known.keep_recent, max(1, tokens // 8)))
         changed, ended = await self._compact(settings, self._limits, tokens, overflow=True)
+        self._tell_overflow(retry=changed and ended is None)
         if not changed:
             raise error
         return ended
+
+    def _tell_overflow(self, *, retry: bool) -> None:
+        turn = self._conversation.turns + 1
+        telemetry.emit("alloy.turn.prompt_too_long_recovery", {}, {"turn": turn, "retry": retry})
 
     def _is_recovering(self) -> bool:
         """Whether this turn was too long for the provider already."""
@@ -176,7 +183,7 @@ class Compacting:
         self._next = left + limits.room
         made = parts_of(new, old)
         if made == ((0, len(old)),):
-            log.warning("compaction_changed_nothing", request_id=spec.request_id, tokens=tokens)
+            log.warning("compaction_changed_nothing", tokens=tokens)
             return False, None
         await self._tell_user(old, new)
         before = conversation.run.before if conversation.run is not None else 0
@@ -184,25 +191,7 @@ class Compacting:
             gone = how == "summarised" and before < parts.cut
             before = parts.head + 1 if gone else before + len(new) - len(old)
         self._ledger.note(WasCompacted(spec.request_id, made, left, before, overflow))
-        log.info(
-            "compacted",
-            request_id=spec.request_id,
-            how=how,
-            tokens_before=tokens,
-            tokens_after=left,
-            messages_before=len(old),
-            messages_after=len(new),
-        )
-        self._reporter.emit(
-            Compacted,
-            conversation.turns + 1,
-            how=how,
-            tokens_before=tokens,
-            tokens_after=left,
-            messages_before=len(old),
-            messages_after=len(new),
-            results_cleared=cleared.results if how != "summarised" else 0,
-        )
+        self._report(how, cleared if how != "summarised" else Cleared(old, 0, 0), (tokens, left), (old, new))
         return True, await self._hearing.halted("after_compaction", History(new))
 
     async def _summarise(self, settings: Compaction, messages: Sequence[Message], parts: Parts) -> str | None:
@@ -218,14 +207,32 @@ class Compacting:
         try:
             reply, cost = await self._completion.ask_aside(user(text), settings.summary_system_prompt)
         except ProviderError as error:
-            log.warning("summary_failed", request_id=spec.request_id, **traced(error))
+            log.warning("summary_failed", **traced(error))
             return None
         self._ledger.note(Charged(spec.request_id, reply.usage, cost))
         summary = reply.message.text.strip()
         if not summary or reply.stop_reason == "refusal":
-            log.warning("summary_failed", request_id=spec.request_id, stop_reason=reply.stop_reason)
+            log.warning("summary_failed", stop_reason=reply.stop_reason)
             return None
         return summary
+
+    def _report(
+        self,
+        how: CompactedHow,
+        cleared: Cleared,
+        tokens: tuple[int, int],
+        messages: tuple[Sequence[Message], Sequence[Message]],
+    ) -> None:
+        """Tell the log, telemetry and listeners; pairs are before and after."""
+        turn = self._conversation.turns + 1
+        counts = {"messages_before": len(messages[0]), "messages_after": len(messages[1])}
+        sizes = {"tokens_before": tokens[0], "tokens_after": tokens[1]}
+        log.info("compacted", how=how, results_cleared=cleared.results, **sizes, **counts)
+        if cleared.results:
+            measured = {"results_cleared": cleared.results, "bytes_cleared": cleared.bytes}
+            telemetry.emit("alloy.compaction.cleared", measured, {"turn": turn})
+        telemetry.emit("alloy.compaction.done", {**counts, **sizes}, {"turn": turn, "how": how})
+        self._reporter.emit(Compacted, turn, how=how, results_cleared=cleared.results, **sizes, **counts)
 
     async def _tell_user(self, old: Sequence[Message], new: Sequence[Message]) -> None:
         """Hand `on_compaction` what is about to go; what it raises is logged."""
@@ -239,4 +246,4 @@ class Compacting:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # also SystemExit, which would end the loop for everyone
-            log.error("on_compaction_failed", request_id=spec.request_id, **traced(error))
+            log.error("on_compaction_failed", **traced(error))

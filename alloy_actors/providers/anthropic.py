@@ -118,11 +118,18 @@ class Anthropic(HTTPProvider):
         self._take_tools(options.server_tools(server_tools, code_execution), tool_options, cache, shared)
         self._skills = self._container_without_id()
         fixed = {"model": self._model} | ({} if asked is None else {"thinking": asked})
+        thinks = {**fixed, **self._extra}.get("thinking")
+        self._keeps_thinking = isinstance(thinks, dict) and thinks.get("type") == "enabled"
         self._begin_bodies({**fixed, "max_tokens": max_tokens}, {"stream": True})
         counted = {name: self._extra[name] for name in COUNTED if name in self._extra}
         self._count_start = opened({**fixed, **counted})
         self._count_endpoint = self._endpoint_for(address + "/count_tokens")
         self._format = MessagesFormat.of(self._origin, check.flag("citations", citations))
+
+    @property
+    def keeps_thinking(self) -> bool:
+        """Whether the API insists that a turn in progress begins with its thinking: it does where that has a budget."""
+        return self._keeps_thinking
 
     async def count_tokens(
         self,

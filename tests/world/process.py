@@ -69,6 +69,12 @@ class Puppet(alloy.Middleware):
     async def after_tool_execution(self, _run: alloy.RunView, _results: object) -> Any:
         return await self._decide()
 
+    async def on_context_overflow(self, _run: alloy.RunView, _error: object) -> Any:
+        return await self._decide()
+
+    async def after_compaction(self, _run: alloy.RunView, _messages: object) -> Any:
+        return await self._decide()
+
     async def after_completion(self, _run: alloy.RunView, _message: object) -> Any:
         return await self._decide()
 

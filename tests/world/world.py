@@ -13,9 +13,10 @@ from structlog.testing import capture_logs
 import alloy_actors as alloy
 from alloy_actors import deadline, tool_execution, tool_runner
 from alloy_actors.actors import messages
+from alloy_actors.content import NO_USAGE
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AlloyError, ToolError
-from alloy_actors.journal import Accepted, Seeded
+from alloy_actors.journal import Accepted, Seeded, WasCompacted
 from alloy_actors.provider import ModelReply
 from alloy_actors.testing import USAGE, reply
 from tests.checks import check_journal, check_sendable
@@ -25,6 +26,7 @@ from tests.world.store import Disk
 
 OPTIONS = {"max_turns": 4, "max_pending": 4, "timeout": 60.0, "tool_timeout": 20.0, "max_retries": 1}
 BUG = RuntimeError("a bug")
+EARLIER = (alloy.Message("user", "long ago"), alloy.Message("assistant", "an answer " * 5)) * 3
 
 
 class Sent:
@@ -61,15 +63,27 @@ class Sent:
 
 
 class World:
-    """See the module; a context manager. Steps are methods; one that cannot be done does nothing."""
+    """See the module; a context manager. Steps are methods; one that cannot be done does nothing.
 
-    def __init__(self, *, listens: bool, hooks: bool) -> None:
+    Args:
+        listens: Whether somebody hears the agent's events.
+        hooks: Whether it has middleware.
+        window: Its context budget in tokens, of which the model then counts none: estimates rule; there was an earlier talk. None
+            is the default, and no talk.
+    """
+
+    def __init__(self, *, listens: bool, hooks: bool, window: int | None = None) -> None:
         self.disk = Disk()
         self.effects: list[str] = []
         self.sent: list[Sent] = []
         self.dead: list[Process] = []  # killed, or stopped in an orderly way
         self.losers: list[Process] = []  # alive, and without their store
-        self._kind = {"listens": listens, "hooks": hooks}
+        self._kind: dict[str, Any] = {"listens": listens, "hooks": hooks}
+        self._usage = USAGE
+        if window is not None:
+            self._kind["max_tokens"] = window
+            self.disk.logs[NAME] = [Seeded(EARLIER)]
+            self._usage = NO_USAGE
         self._numbers = itertools.count(1)
         self._now = 1000.0
         self._stack = ExitStack()
@@ -166,22 +180,28 @@ class World:
         match what.split():
             case ["call", *names]:
                 calls = [alloy.ToolCall(f"c{next(self._numbers)}", name, {}) for name in names]
-                return reply(*calls)
+                return reply(*calls, usage=self._usage)
             case ["cut", "call"]:
-                return reply(alloy.ToolCall(f"c{next(self._numbers)}", "coro", {}), stop_reason="max_tokens")
+                call = alloy.ToolCall(f"c{next(self._numbers)}", "coro", {})
+                return reply(call, stop_reason="max_tokens", usage=self._usage)
             case ["cut"]:
-                return reply("as far as it we", stop_reason="max_tokens")
+                return reply("as far as it we", stop_reason="max_tokens", usage=self._usage)
             case ["refusal"]:
-                return reply("I must not", stop_reason="refusal")
+                return reply("I must not", stop_reason="refusal", usage=self._usage)
             case ["empty"]:
-                return reply()
+                return reply(usage=self._usage)
+            case ["thought"]:
+                thought = alloy.ThinkingBlock("hm", "signed")
+                return reply(thought, "an answer " * 20, usage=self._usage)
+            case ["overflow"]:
+                return alloy.ContextOverflowError("prompt is too long")
             case ["overloaded"]:
                 return alloy.OverloadedError("later")
             case ["denied"]:
                 return alloy.AuthError("never")
             case ["bug"]:
                 return BUG
-        return ModelReply(alloy.Message("assistant", "an answer"), usage=USAGE)
+        return ModelReply(alloy.Message("assistant", "an answer"), usage=self._usage)
 
     # -- steps: what goes wrong --------------------------------------------------------------------------------
 
@@ -351,7 +371,7 @@ class World:
             if sent.refused is not None and sent.kind != "chat":
                 assert sent.id not in accepted, f"{sent.id} was refused, and is on the disk"
         whole = Conversation()  # as if nothing had ever been forgotten
-        whole.replay(record for record in self.disk.all if not isinstance(record, Seeded))
+        whole.replay(record for record in self.disk.all if not isinstance(record, Seeded | WasCompacted))
         check_effects(
             [Effect(NAME, "", call_id, "") for call_id in self.effects],
             whole.messages,

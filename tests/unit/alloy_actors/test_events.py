@@ -51,6 +51,16 @@ SAMPLES: list[events.Event] = [
     events.TurnRestarted(seq=7, attempt=2, **COMMON),
     events.TurnFinished(seq=8, stop_reason="tool_use", usage=USAGE, **COMMON),
     events.RunFinished(seq=9, result=RESULT, **COMMON),
+    events.Compacted(
+        seq=10,
+        how="cleared",
+        tokens_before=190_000,
+        tokens_after=60_000,
+        messages_before=80,
+        messages_after=80,
+        results_cleared=12,
+        **COMMON,
+    ),
 ]
 
 
