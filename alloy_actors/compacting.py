@@ -100,7 +100,8 @@ class Compacting:
             return None  # a paused answer goes back as it is
         beside = self._beside()
         at_most = conversation.prompt_tokens(beside, MOST_PER_ESTIMATE)
-        if self._spec.config.max_tokens is None and at_most <= FITS_ANY_MODEL:
+        unknown = self._spec.config.max_tokens is None and not conversation.refused
+        if unknown and at_most <= FITS_ANY_MODEL:
             return None
         limits = await self._limits_of(settings)
         if at_most <= limits.prompt:
@@ -127,9 +128,7 @@ class Compacting:
             return ended
         beside = self._beside()
         tokens = conversation.prompt_tokens(beside, conversation.calibration(beside))
-        # Whatever was believed of the window: it is smaller than this.
-        known = await self._limits_of(settings)
-        self._limits = Limits(min(known.prompt, tokens // 2), min(known.keep_recent, max(1, tokens // 8)))
+        self._limits = _below(await self._limits_of(settings), tokens)
         changed, ended = await self._compact(settings, self._limits, tokens, overflow=True)
         self._tell_overflow(retry=changed and ended is None)
         if not changed:
@@ -154,7 +153,9 @@ class Compacting:
 
     async def _limits_of(self, settings: Compaction) -> Limits:
         if self._limits is None:
-            self._limits = settings.within(await context_budget(self._spec.provider, self._spec.config))
+            limits = settings.within(await context_budget(self._spec.provider, self._spec.config))
+            refused = self._conversation.refused
+            self._limits = _below(limits, refused) if refused else limits
         return self._limits
 
     async def _compact(
@@ -180,7 +181,7 @@ class Compacting:
         new = without_signed_thinking(new, keep_turn=getattr(spec.provider, "keeps_thinking", False))
         new = shrink(new, estimated(new) - target)
         left = max(1, int(per_estimate * (beside + estimated(new))))
-        self._next = left + limits.room
+        self._next = left + limits.keep_recent // 2
         made = parts_of(new, old)
         if made == ((0, len(old)),):
             log.warning("compaction_changed_nothing", tokens=tokens)
@@ -190,7 +191,7 @@ class Compacting:
         if before > parts.head:
             gone = how == "summarised" and before < parts.cut
             before = parts.head + 1 if gone else before + len(new) - len(old)
-        self._ledger.note(WasCompacted(spec.request_id, made, left, before, overflow))
+        self._ledger.note(WasCompacted(spec.request_id, made, left, before, tokens if overflow else 0))
         self._report(how, cleared if how != "summarised" else Cleared(old, 0, 0), (tokens, left), (old, new))
         return True, await self._hearing.halted("after_compaction", History(new))
 
@@ -247,3 +248,8 @@ class Compacting:
             raise
         except BaseException as error:  # also SystemExit, which would end the loop for everyone
             log.error("on_compaction_failed", **traced(error))
+
+
+def _below(limits: Limits, refused: int) -> Limits:
+    """Limits for a model whose window was found to be smaller than so many tokens, whatever is believed of it."""
+    return Limits(min(limits.prompt, refused * 3 // 4), min(limits.keep_recent, max(1, refused // 8)))

@@ -94,6 +94,7 @@ class Conversation:
         stop_reason: Why the model stopped last in that run; None before its first reply.
         run_usage: Tokens of the running (else the last) run.
         run_cost: Cents of that run so far; None while no price is known.
+        refused: So many tokens were more than the model takes, whatever is believed of it; 0 for nothing known.
         provider_state: What the provider of the last reply wants back; None before there was any, and after a switch.
     """
 
@@ -105,6 +106,7 @@ class Conversation:
         "cost",
         "messages",
         "provider_state",
+        "refused",
         "run",
         "run_cost",
         "run_usage",
@@ -125,6 +127,7 @@ class Conversation:
         self.run_usage: Usage = NO_USAGE
         self.run_cost: float | None = None
         self.provider_state: ProviderState | None = None
+        self.refused = 0
         self._counted = (
             0,
             0,
@@ -156,6 +159,7 @@ class Conversation:
         copy.usage = self.usage
         copy.cost = self.cost
         copy.provider_state = self.provider_state
+        copy.refused = self.refused
         copy._counted = self._counted
         return copy
 
@@ -214,6 +218,7 @@ class Conversation:
                     self.run.reply = None
             case ModelChanged():
                 self.provider_state = None
+                self.refused = 0
                 self._counted = (0, 0)
             case Accepted():
                 self.waiting[record.request_id] = record
@@ -259,8 +264,9 @@ class Conversation:
                 self._counted = len(self.messages), record.tokens
                 if self.run is not None:
                     self.run.before = record.before
-                    if record.overflow:
+                    if record.refused:
                         self.run.overflowed = self.turns
+                self.refused = record.refused or self.refused
             case WasReset():
                 self.messages = []
                 self._counted = (0, 0)

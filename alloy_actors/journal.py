@@ -218,14 +218,14 @@ class WasCompacted:
         parts: The new list of messages; what has not changed is not written again.
         tokens: About how many the next request has.
         before: How many of the new messages were there before the run.
-        overflow: It had to be: the provider would not take the turn that is on.
+        refused: So many tokens the provider would not take, in the turn that is on; 0 where it was not asked.
     """
 
     request_id: str
     parts: tuple[Part, ...]
     tokens: int
     before: int = 0
-    overflow: bool = False
+    refused: int = 0
 
     def rebuilt(self, messages: Sequence[Message]) -> list[Message]:
         """The new list.

@@ -26,8 +26,8 @@ class Limits(NamedTuple):
 
     @property
     def room(self) -> int:
-        """Tokens that must be free afterwards, or the next turn would break the prompt cache again for little."""
-        return self.keep_recent // 2
+        """Tokens that clearing has to leave free: with less, every few turns would break the prompt cache for little."""
+        return self.prompt // 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

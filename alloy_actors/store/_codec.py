@@ -289,7 +289,7 @@ KINDS = (
         parts=_many(_PART),
         tokens=_AsIs,
         before=_AsIs,
-        overflow=_AsIs,
+        refused=_AsIs,
     ),
 )
 _KIND_OF = {kind.cls: kind for kind in KINDS}

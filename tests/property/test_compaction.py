@@ -72,7 +72,7 @@ WAYS: dict[str, Callable[[list[Message], int], list[Message]]] = {
     "clear": empty,
     "truncate": lambda messages, _: truncate(messages),
     "without thinking": lambda messages, keep: without_signed_thinking(messages, keep_turn=bool(keep % 2)),
-    "shrink": lambda messages, keep: shrink(messages, keep),
+    "shrink": shrink,
 }
 
 

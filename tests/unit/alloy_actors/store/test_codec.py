@@ -70,7 +70,7 @@ SAMPLES = (
     log.WasReset(),
     log.ModelChanged("m-2"),
     log.Charged("r", Usage(1, 2, 3, 4), 0.25),
-    log.WasCompacted("r", ((0, 1), MESSAGE, (4, 7)), 120, 2, overflow=True),
+    log.WasCompacted("r", ((0, 1), MESSAGE, (4, 7)), 120, 2, 130),
 )
 
 
