@@ -79,6 +79,12 @@ SAYS = {
         "halted: Halted by middleware: the person in charge has had enough",
         "left: ['notes.txt']",
     ],
+    "compaction.py": [
+        "turn 9: 5 messages are about to lose something",
+        "turn 9: cleared, 17 messages are now 17",
+        "turn 1: summarised, 23 messages are now 3",
+        "[Summary of the earlier conversation, which was removed to save space.]",
+    ],
     "switching_providers.py": [
         "large: ",
         "small: error, ConnectionFailedError",
