@@ -26,7 +26,9 @@ def keep(messages: tuple[alloy.Message, ...], run: alloy.RunView) -> None:
 
 def describe(event: alloy.Event) -> None:
     if isinstance(event, alloy.Compacted):
-        print(f"turn {event.turn}: {event.how}, {event.messages_before} messages are now {event.messages_after}")
+        print(
+            f"turn {event.turn}: {event.how}, {event.messages_before} messages are now {event.messages_after}"
+        )
         assert event.tokens_after < event.tokens_before
 
 
