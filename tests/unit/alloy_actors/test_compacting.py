@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import alloy_actors as alloy
+from alloy_actors import telemetry
 from alloy_actors.compaction.parts import BRIDGE, SUMMARY
 from alloy_actors.content import (
     NO_USAGE,
@@ -553,3 +554,74 @@ def test_a_result_is_the_same_whether_somebody_listens_or_not(
     )
     assert replace(plain, tool_calls=()) == replace(streamed, tool_calls=())  # they take their time
     assert [call.id for call in plain.tool_calls] == [call.id for call in streamed.tool_calls]
+
+
+# -- telemetry -------------------------------------------------------------------------------------------------------
+
+
+def test_telemetry_is_told_what_was_done(listen: bool) -> None:
+    """T60, T66: the counts of clearing, and whether an overflow was tried again."""
+    told: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+
+    def note(name: str, measured: Any, facts: Any) -> None:
+        told.append((name, dict(measured), dict(facts)))
+
+    names = ("alloy.compaction.*", "alloy.turn.prompt_too_long_recovery", "alloy.provider.request")
+    with telemetry.attach(note, *names):
+        Scene(answers("hi"), listen=listen, history=rounds(9), **settings()).play()
+    (cleared, done, _request) = told
+    assert cleared == (
+        "alloy.compaction.cleared",
+        {"results_cleared": 6, "bytes_cleared": 2_400},
+        {"turn": 1},
+    )
+    assert done[0] == "alloy.compaction.done"
+    assert {"messages_before": 21, "messages_after": 21}.items() <= done[1].items()
+    assert done[2] == {"turn": 1, "how": "cleared"}
+
+    told.clear()
+    with telemetry.attach(note, *names):
+        Scene(answers(TOO_LONG, "so far", "hi"), listen=listen, history=chat(4)).play()
+    assert [name for name, _, _ in told] == [
+        "alloy.provider.request",
+        "alloy.provider.request",
+        "alloy.compaction.done",
+        "alloy.turn.prompt_too_long_recovery",
+        "alloy.provider.request",
+    ]
+    assert told[3][2] == {"turn": 1, "retry": True}
+
+    told.clear()
+    with telemetry.attach(note, *names):
+        Scene(answers(TOO_LONG), listen=listen).play()
+    assert told[-1] == ("alloy.turn.prompt_too_long_recovery", {}, {"turn": 1, "retry": False})
+
+
+def test_a_summary_that_the_budget_does_not_allow_ends_the_run(listen: bool) -> None:
+    """Money: nothing is sent, and what there is stays."""
+    scene = Scene(
+        answers("never"),
+        listen=listen,
+        history=chat(6),
+        max_budget_cents=0.0001,
+        model_metadata_overrides={"scripted": {"dollars_per_million": {"input": 3, "output": 15}}},
+        compaction={"reserve_tokens": 100, "keep_recent_tokens": 200},
+        max_tokens=1_000,
+    )
+    result = scene.play()
+    assert result.status == "budget_exceeded"
+    assert scene.provider.requests == ()
+    check_sendable(result.messages)
+
+
+def test_the_cents_of_a_summary_are_those_of_the_run(listen: bool) -> None:
+    """T64."""
+    usage = Usage(1_000, 100)
+    scene = Scene(
+        answers(reply("so far", usage=usage), reply("hi", usage=usage)),
+        listen=listen,
+        history=chat(6),
+        model_metadata_overrides={"scripted": {"dollars_per_million": {"input": 3, "output": 15}}},
+        **settings(),
+    )
+    assert scene.play().cost_cents == pytest.approx(2 * (0.3 + 0.15))

@@ -347,3 +347,18 @@ def test_a_mistake_in_counting_is_refused_before_anything_is_sent(
     with pytest.raises(errors.ConfigError, match=says):
         counter.count(messages, **asked)
     assert counter.requests == []
+
+
+@pytest.mark.parametrize(
+    ("options", "keeps"),
+    [
+        ({}, False),
+        ({"thinking": True}, False),
+        ({"thinking": 2_000}, True),
+        ({"extra_body": {"thinking": {"type": "enabled", "budget_tokens": 2_000}}}, True),
+        ({"extra_body": {"thinking": {"type": "adaptive"}}}, False),
+    ],
+)
+def test_only_thinking_with_a_budget_has_to_stay_in_the_turn_in_progress(options: dict, keeps: bool) -> None:
+    """T61: compaction asks."""
+    assert Anthropic("claude-sonnet-4-6", "key", **options).keeps_thinking is keeps
