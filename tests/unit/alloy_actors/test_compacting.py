@@ -2,86 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
 
 import alloy_actors as alloy
-from alloy_actors import telemetry
 from alloy_actors.compaction.parts import BRIDGE, SUMMARY
-from alloy_actors.content import (
-    NO_USAGE,
-    Message,
-    TextBlock,
-    ThinkingBlock,
-    ToolCall,
-    ToolResult,
-    Usage,
-    assistant,
-    tool_results,
-    user,
-)
-from alloy_actors.conversation import Conversation
-from alloy_actors.errors import ContextOverflowError, InvalidRequestError, ServerError
+from alloy_actors.content import Message, TextBlock, ThinkingBlock, Usage, assistant, user
+from alloy_actors.errors import InvalidRequestError, ServerError
 from alloy_actors.journal import Charged, RequestSent, WasCompacted
-from alloy_actors.testing import ScriptedProvider, cut, error, reply, tool_call
+from alloy_actors.testing import error, reply, tool_call
 from alloy_actors.tooldef import tool
 from tests.checks import check_sendable
 from tests.world.one_run import Scene
+from tests.world.talks import HUNDRED, TEN, answers, chat, check_fold, compactions, look, rounds, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-TEN = "x" * 40  # tokens by estimate
-HUNDRED = "x" * 400
-FREE: dict[str, Any] = {"usage": NO_USAGE}  # a provider that counts nothing: estimates rule
+    pass
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "streamed"])
 def listen(request: pytest.FixtureRequest) -> bool:
     return request.param
-
-
-def chat(exchanges: int, text: str = HUNDRED) -> list[Message]:
-    """A talk of 100 tokens a message."""
-    return [message for _ in range(exchanges) for message in (user(text), assistant(text))]
-
-
-def rounds(count: int, text: str = HUNDRED) -> list[Message]:
-    """Tool calls upon one prompt, and an answer."""
-    messages = [user("task")]
-    for number in range(count):
-        name = f"old{number}"
-        messages += [
-            Message("assistant", (ToolCall(name, "look", {}),)),
-            tool_results([ToolResult(name, text)]),
-        ]
-    return [*messages, assistant("looked")]
-
-
-def settings(**more: Any) -> dict[str, Any]:
-    return {"max_tokens": 1_000, "compaction": {"reserve_tokens": 100, "keep_recent_tokens": 200, **more}}
-
-
-def answers(*script: Any) -> ScriptedProvider:
-    return ScriptedProvider(script, **FREE)
-
-
-def check_fold(scene: Scene, history: Sequence[Message]) -> None:
-    """What the records come to is what the run came to."""
-    folded = Conversation()
-    folded.messages = list(history)
-    folded.replay(scene.store.load("agent"))
-    live = scene.run.conversation
-    assert folded.messages == live.messages
-    assert folded._counted == live._counted
-    assert (folded.usage, folded.run_usage) == (live.usage, live.run_usage)
-
-
-def compactions(scene: Scene) -> list[WasCompacted]:
-    return [record for record in scene.store.load("agent") if isinstance(record, WasCompacted)]
 
 
 def test_what_fits_is_left_alone(listen: bool) -> None:
@@ -129,12 +72,6 @@ def test_a_summary_stands_second_and_the_first_message_and_the_recent_ones_stay(
             "turn_finished",
             "run_finished",
         ]
-
-
-@tool
-async def look(n: int = 0) -> str:
-    """Look."""
-    return HUNDRED
 
 
 def test_prompts_of_the_users_own_are_asked(listen: bool) -> None:
@@ -378,121 +315,6 @@ def test_a_paused_answer_is_not_compacted_away(listen: bool) -> None:
     assert len(compactions(scene)) == 1
 
 
-# -- the provider says that it is too long ---------------------------------------------------------------------------
-
-
-TOO_LONG = error(ContextOverflowError, "prompt is too long")
-
-
-class Watcher(alloy.Middleware):
-    def __init__(self, **decisions: Any) -> None:
-        self.seen: list[tuple[str, int]] = []
-        self.decisions = decisions
-
-    def on_context_overflow(self, run: alloy.RunView, error: ContextOverflowError) -> Any:
-        self.seen.append((str(error), len(run.messages)))
-        return self.decisions.get("overflow")
-
-    async def after_compaction(self, run: alloy.RunView, messages: Sequence[Message]) -> Any:
-        assert run.messages == messages
-        self.seen.append(("compacted", len(messages)))
-        return self.decisions.get("compacted")
-
-
-def test_an_overflow_is_recovered_from_once_in_a_turn(listen: bool) -> None:
-    """T29, T66: whatever was believed of the window, a summary is made and the turn asked again."""
-    history, watcher = chat(4), Watcher()
-    scene = Scene(
-        answers(TOO_LONG, "so far", "hi"),
-        listen=listen,
-        history=history,
-        middleware=[watcher],
-        max_tokens=100_000,
-    )
-    result = scene.play()
-    assert (result.status, result.text, result.turns) == ("completed", "hi", 1)
-    assert result.metadata["run"] == {"prompt_too_long_recovery": True}
-    assert watcher.seen == [("prompt is too long", 9), ("compacted", 3)]
-    assert scene.provider.requests[2].messages[1].text == f"{SUMMARY}\n\nso far"
-    check_sendable(result.messages)
-    check_fold(scene, history)
-    if listen:
-        assert scene.types() == [
-            "run_started",
-            "turn_started",
-            "compacted",
-            "text_delta",
-            "turn_finished",
-            "run_finished",
-        ]
-
-
-def test_an_overflow_is_recovered_from_in_each_turn(listen: bool) -> None:
-    """T29."""
-    script = answers(TOO_LONG, "so far", tool_call("look"), TOO_LONG, "and more", "hi")
-    scene = Scene(script, listen=listen, history=chat(4), tools=[look])
-    result = scene.play()
-    assert (result.text, result.turns) == ("hi", 2)
-    check_sendable(result.messages)
-    check_fold(scene, chat(4))
-
-
-def test_a_second_overflow_in_the_same_turn_is_the_error(listen: bool) -> None:
-    """T29."""
-    scene = Scene(answers(TOO_LONG, "so far", TOO_LONG), listen=listen, history=chat(4))
-    result = scene.play()
-    assert result.status == "error"
-    assert result.error is TOO_LONG
-    assert result.metadata["run"] == {"prompt_too_long_recovery": True}
-    check_sendable(result.messages)
-
-
-def test_an_overflow_of_what_cannot_be_made_shorter_is_the_error(listen: bool) -> None:
-    """T29: nothing is asked twice in the same words."""
-    scene = Scene(answers(TOO_LONG), listen=listen)
-    result = scene.play()
-    assert (result.status, result.error) == ("error", TOO_LONG)
-    assert "run" not in result.metadata
-    assert len(scene.provider.requests) == 1
-
-
-def test_an_overflow_without_compaction_is_the_error_and_the_hook_is_asked_all_the_same(listen: bool) -> None:
-    watcher = Watcher()
-    scene = Scene(answers(TOO_LONG), listen=listen, history=chat(4), compaction=False, middleware=[watcher])
-    assert scene.play().error is TOO_LONG
-    assert watcher.seen == [("prompt is too long", 9)]
-
-
-def test_an_overflow_after_the_first_word_is_the_error() -> None:
-    """Somebody has heard it: to ask again would say it twice."""
-    scene = Scene(answers(cut("so I th", TOO_LONG), "so far", "hi"), listen=True, history=chat(4))
-    result = scene.play()
-    assert result.error is TOO_LONG
-    assert len(scene.provider.requests) == 1
-
-
-@pytest.mark.parametrize("where", ["overflow", "compacted"])
-def test_a_middleware_may_halt_it(listen: bool, where: str) -> None:
-    watcher = Watcher(**{where: alloy.Halt("enough")})
-    scene = Scene(answers(TOO_LONG, "so far"), listen=listen, history=chat(4), middleware=[watcher])
-    result = scene.play()
-    assert result.status == "halted"
-    assert len(scene.provider.requests) == (1 if where == "overflow" else 2)
-    check_sendable(result.messages)
-    check_fold(scene, chat(4))
-
-
-def test_after_compaction_is_asked_before_a_request_too(listen: bool) -> None:
-    watcher = Watcher(compacted=alloy.Halt("enough"))
-    scene = Scene(answers("so far"), listen=listen, history=chat(6), middleware=[watcher], **settings())
-    result = scene.play()
-    assert (result.status, str(result.error)) == ("halted", "Halted by middleware: enough")
-    check_sendable(result.messages)
-
-
-# -- on_compaction ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("is_async", [False, True])
 def test_the_callback_gets_what_is_about_to_go_and_only_then(listen: bool, is_async: bool) -> None:
     """T67."""
@@ -529,99 +351,3 @@ def test_a_callback_that_fails_is_logged_and_changes_nothing(listen: bool, bug: 
     assert result.text == "hi"
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["on_compaction_failed"]
     assert SUMMARY in result.messages[1].text
-
-
-# -- streamed and not ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("script", "history"),
-    [
-        (["so far", "hi"], chat(6)),
-        ([error(ServerError), "so far", tool_call("look"), "hi"], chat(6)),
-        (["", "hi"], chat(9)),
-        ([tool_call("look"), "hi"], rounds(9)),
-        ([TOO_LONG, "so far", "hi"], chat(4)),
-        ([TOO_LONG, "so far", TOO_LONG], chat(4)),
-    ],
-)
-def test_a_result_is_the_same_whether_somebody_listens_or_not(
-    script: list[Any], history: list[Message]
-) -> None:
-    plain, streamed = (
-        Scene(answers(*script), listen=listen, history=history, tools=[look], **settings()).play()
-        for listen in (False, True)
-    )
-    assert replace(plain, tool_calls=()) == replace(streamed, tool_calls=())  # they take their time
-    assert [call.id for call in plain.tool_calls] == [call.id for call in streamed.tool_calls]
-
-
-# -- telemetry -------------------------------------------------------------------------------------------------------
-
-
-def test_telemetry_is_told_what_was_done(listen: bool) -> None:
-    """T60, T66: the counts of clearing, and whether an overflow was tried again."""
-    told: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
-
-    def note(name: str, measured: Any, facts: Any) -> None:
-        told.append((name, dict(measured), dict(facts)))
-
-    names = ("alloy.compaction.*", "alloy.turn.prompt_too_long_recovery", "alloy.provider.request")
-    with telemetry.attach(note, *names):
-        Scene(answers("hi"), listen=listen, history=rounds(9), **settings()).play()
-    (cleared, done, _request) = told
-    assert cleared == (
-        "alloy.compaction.cleared",
-        {"results_cleared": 6, "bytes_cleared": 2_400},
-        {"turn": 1},
-    )
-    assert done[0] == "alloy.compaction.done"
-    assert {"messages_before": 21, "messages_after": 21}.items() <= done[1].items()
-    assert done[2] == {"turn": 1, "how": "cleared"}
-
-    told.clear()
-    with telemetry.attach(note, *names):
-        Scene(answers(TOO_LONG, "so far", "hi"), listen=listen, history=chat(4)).play()
-    assert [name for name, _, _ in told] == [
-        "alloy.provider.request",
-        "alloy.provider.request",
-        "alloy.compaction.done",
-        "alloy.turn.prompt_too_long_recovery",
-        "alloy.provider.request",
-    ]
-    assert told[3][2] == {"turn": 1, "retry": True}
-
-    told.clear()
-    with telemetry.attach(note, *names):
-        Scene(answers(TOO_LONG), listen=listen).play()
-    assert told[-1] == ("alloy.turn.prompt_too_long_recovery", {}, {"turn": 1, "retry": False})
-
-
-def test_a_summary_that_the_budget_does_not_allow_ends_the_run(listen: bool) -> None:
-    """Money: nothing is sent, and what there is stays."""
-    scene = Scene(
-        answers("never"),
-        listen=listen,
-        history=chat(6),
-        max_budget_cents=0.0001,
-        model_metadata_overrides={"scripted": {"dollars_per_million": {"input": 3, "output": 15}}},
-        compaction={"reserve_tokens": 100, "keep_recent_tokens": 200},
-        max_tokens=1_000,
-    )
-    result = scene.play()
-    assert result.status == "budget_exceeded"
-    assert scene.provider.requests == ()
-    check_sendable(result.messages)
-
-
-def test_the_cents_of_a_summary_are_those_of_the_run(listen: bool) -> None:
-    """T64."""
-    usage = Usage(1_000, 100)
-    scene = Scene(
-        answers(reply("so far", usage=usage), reply("hi", usage=usage)),
-        listen=listen,
-        history=chat(6),
-        model_metadata_overrides={"scripted": {"dollars_per_million": {"input": 3, "output": 15}}},
-        **settings(),
-    )
-    assert scene.play().cost_cents == pytest.approx(2 * (0.3 + 0.15))
