@@ -1,8 +1,8 @@
-"""Compaction in a run: when, what it does first, what it costs, and what becomes of an overflow. Streamed and not."""
+"""Compaction in a run: when, what it does first, and what it costs. Streamed and not."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,9 +17,6 @@ from alloy_actors.tooldef import tool
 from tests.checks import check_sendable
 from tests.world.one_run import Scene
 from tests.world.talks import HUNDRED, TEN, answers, chat, check_fold, compactions, look, rounds, settings
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "streamed"])
