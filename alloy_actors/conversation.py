@@ -61,7 +61,8 @@ class RunState:
         before: How many messages the conversation had before it.
         attempt: 1, and one more for each time that it was taken up again after a crash.
         suspended: Whether an orderly stop of the system interrupted it.
-        reply: The model's last reply, until the next request is sent: there may be something left to do about it.
+        reply: The model's last reply, as long as there may be something left to do about it: until the user has said more,
+            or the next request is prepared or sent.
         thinking: Of the newest reply that carries any.
         tool_calls: Those that have their results, in call order.
         steered: Messages of the requests that joined the run, by request id; they end with it.
@@ -241,6 +242,7 @@ class Conversation:
                 self.waiting.pop(record.steering_id, None)
                 if self.run is not None:
                     self.run.steered[record.steering_id] = record.message
+                    self.run.reply = None
                 self._say(record.message)
             case Closed():
                 self._answer(ToolCallEnded(record.request_id, result) for result in record.results)
@@ -263,6 +265,7 @@ class Conversation:
                 self.messages = record.rebuilt(self.messages)
                 self._counted = len(self.messages), record.tokens
                 if self.run is not None:
+                    self.run.reply = None
                     self.run.before = record.before
                     if record.refused:
                         self.run.overflowed = self.turns

@@ -216,8 +216,10 @@ class Run:
         try:
             self._reply = await self._completion.ask()
         except ContextOverflowError as error:
-            return await self._compacting.after_overflow(error) or await self._turn()
-        return await self._finish_turn(self._reply)
+            ended = await self._compacting.after_overflow(error)
+        else:
+            return await self._finish_turn(self._reply)
+        return ended or await self._turn()
 
     async def _take_up(self) -> Ending | None:
         """Go on where the last incarnation was interrupted."""

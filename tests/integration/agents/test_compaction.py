@@ -152,6 +152,24 @@ def test_a_crash_while_a_summary_is_written_is_made_good(system: alloy.AgentSyst
     check_sendable(agent.messages())
 
 
+def test_steering_that_joined_is_answered_though_the_agent_crashes_while_a_summary_is_written(
+    system: alloy.AgentSystem,
+) -> None:
+    first, second = Gate(), Gate()
+    provider = answers(held(first, "hi"), held(second, "never"), "so far", "hi again")
+    agent = system.spawn("a", provider=provider, messages=EARLIER[:8], **SMALL)
+    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
+    agent.send_message("hello", results.put)
+    first.arrived()
+    assert agent.steer("and " + HUNDRED)
+    first.release()
+    second.arrived()
+    agent.crash()
+    result = results.get(timeout=WAIT)
+    assert (result.status, result.text, result.turns) == ("completed", "hi again", 2)
+    check_sendable(agent.messages())
+
+
 def test_a_crash_after_a_compaction_goes_on_from_it(system: alloy.AgentSystem) -> None:
     gate = Gate()
     provider = answers("so far", held(gate, "never"), "hi")
