@@ -8,7 +8,7 @@ that it is made for, so a run that is taken up again goes on with the same messa
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from alloy_actors import telemetry
 from alloy_actors.compaction.clearing import Cleared, clear
@@ -136,8 +136,11 @@ class Compacting:
         return ended
 
     def _tell_overflow(self, *, retry: bool) -> None:
-        turn = self._conversation.turns + 1
-        telemetry.emit("alloy.turn.prompt_too_long_recovery", {}, {"turn": turn, "retry": retry})
+        telemetry.emit("alloy.turn.prompt_too_long_recovery", {}, {**self._where(), "retry": retry})
+
+    def _where(self) -> dict[str, Any]:
+        """What telemetry says of the moment."""
+        return {"turn": self._conversation.turns + 1, "request_id": self._spec.request_id}
 
     def _is_recovering(self) -> bool:
         """Whether this turn was too long for the provider already."""
@@ -225,14 +228,14 @@ class Compacting:
         messages: tuple[Sequence[Message], Sequence[Message]],
     ) -> None:
         """Tell the log, telemetry and listeners; pairs are before and after."""
-        turn = self._conversation.turns + 1
         counts = {"messages_before": len(messages[0]), "messages_after": len(messages[1])}
         sizes = {"tokens_before": tokens[0], "tokens_after": tokens[1]}
         log.info("compacted", how=how, results_cleared=cleared.results, **sizes, **counts)
         if cleared.results:
             measured = {"results_cleared": cleared.results, "bytes_cleared": cleared.bytes}
-            telemetry.emit("alloy.compaction.cleared", measured, {"turn": turn})
-        telemetry.emit("alloy.compaction.done", {**counts, **sizes}, {"turn": turn, "how": how})
+            telemetry.emit("alloy.compaction.cleared", measured, self._where())
+        telemetry.emit("alloy.compaction.done", {**counts, **sizes}, {**self._where(), "how": how})
+        turn = self._conversation.turns + 1
         self._reporter.emit(Compacted, turn, how=how, results_cleared=cleared.results, **sizes, **counts)
 
     async def _tell_user(self, old: Sequence[Message], new: Sequence[Message]) -> None:

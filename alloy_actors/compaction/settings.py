@@ -30,7 +30,7 @@ class Limits(NamedTuple):
         return self.prompt // 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Compaction:
     """How a conversation is kept within its model's window: `compaction=` of a run or an agent.
 
@@ -68,6 +68,11 @@ class Compaction:
                 raise _wrong(name, "text", text)
         if self.fallback not in ("truncate", "none"):
             raise _wrong("fallback", "'truncate' or 'none'", self.fallback)
+
+    def __repr__(self) -> str:
+        said = [(item, getattr(self, item.name)) for item in fields(self)]
+        changed = [f"{item.name}={value!r}" for item, value in said if value != item.default]
+        return f"Compaction({', '.join(changed)})"
 
     def within(self, budget: int) -> Limits:
         """The limits for a context budget, in tokens.

@@ -171,11 +171,11 @@ def test_telemetry_is_told_what_was_done(listen: bool) -> None:
     assert cleared == (
         "alloy.compaction.cleared",
         {"results_cleared": 6, "bytes_cleared": 2_400},
-        {"turn": 1},
+        {"turn": 1, "request_id": "r"},
     )
     assert done[0] == "alloy.compaction.done"
     assert {"messages_before": 21, "messages_after": 21}.items() <= done[1].items()
-    assert done[2] == {"turn": 1, "how": "cleared"}
+    assert done[2] == {"turn": 1, "request_id": "r", "how": "cleared"}
 
     told.clear()
     with telemetry.attach(note, *names):
@@ -187,12 +187,16 @@ def test_telemetry_is_told_what_was_done(listen: bool) -> None:
         "alloy.turn.prompt_too_long_recovery",
         "alloy.provider.request",
     ]
-    assert told[3][2] == {"turn": 1, "retry": True}
+    assert told[3][2] == {"turn": 1, "request_id": "r", "retry": True}
 
     told.clear()
     with telemetry.attach(note, *names):
         Scene(answers(TOO_LONG), listen=listen).play()
-    assert told[-1] == ("alloy.turn.prompt_too_long_recovery", {}, {"turn": 1, "retry": False})
+    assert told[-1] == (
+        "alloy.turn.prompt_too_long_recovery",
+        {},
+        {"turn": 1, "request_id": "r", "retry": False},
+    )
 
 
 def test_a_summary_that_the_budget_does_not_allow_ends_the_run(listen: bool) -> None:

@@ -52,6 +52,13 @@ def test_compaction_is_on_off_a_mapping_or_settings(given: Any, settings: Any) -
         assert config.compaction == settings
 
 
+def test_settings_show_what_is_not_the_default() -> None:
+    assert repr(alloy.Compaction()) == "Compaction()"
+    assert repr(alloy.Compaction(reserve_tokens=7, fallback="none")) == (
+        "Compaction(reserve_tokens=7, fallback='none')"
+    )
+
+
 def test_compaction_is_on_where_nobody_speaks_of_it() -> None:
     config = make_config(RunConfig, {"provider": ScriptedProvider()}, where="test")
     assert config.compaction == alloy.Compaction()
