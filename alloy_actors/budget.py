@@ -13,7 +13,7 @@ from alloy_actors.content import NO_USAGE, Usage
 from alloy_actors.errors import BudgetExceededError, ConfigError
 from alloy_actors.estimate import overhead
 from alloy_actors.logs import log
-from alloy_actors.models import facts_for, facts_for_now
+from alloy_actors.models import facts_by_now, facts_for, facts_for_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,12 +54,13 @@ class Budget:
 
         Raises:
             BudgetExceededError: It may not.
+            ConfigError: Nobody knows what it would cost; whoever began the run has not called `check_prices`.
         """
         if not self._limits:
             return
         prices = await self._prices(provider)
-        if prices is None:  # only a price that was known at the start, and is not any more
-            return
+        if prices is None:
+            raise _unpriced("run", self._limits[0][0], provider)
         estimate = prices.input_cost(self._prompt_tokens() if tokens is None else tokens)
         for name, limit in self._limits:
             spent = (self._conversation.run_cost if name == RUN else self._conversation.cost) or 0.0
@@ -85,6 +86,15 @@ class Budget:
         if usage == NO_USAGE:
             usage = Usage(self._prompt_tokens(), reply.message.estimated_tokens)
         return prices.cost(usage)
+
+    def cost_of_lost(self, provider: Provider, usage: Usage) -> float | None:
+        """Cents for a request that ended without a reply.
+
+        By the prices that were looked up already, since a run that is cancelled does not wait: without a budget that may
+        be none for the first request of a process.
+        """
+        prices = facts_by_now(provider, self._config.model_metadata_overrides).prices
+        return prices.cost(usage) if prices is not None else None
 
     async def _prices(self, provider: Provider) -> Prices | None:
         prices = (await facts_for(provider, self._config.model_metadata_overrides)).prices

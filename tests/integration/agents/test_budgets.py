@@ -11,7 +11,7 @@ import pytest
 import alloy_actors as alloy
 from alloy_actors.provider import ModelReply
 from alloy_actors.store import upkeep
-from alloy_actors.testing import ScriptedProvider, reply, tool_call
+from alloy_actors.testing import ScriptedProvider, error, reply, tool_call
 
 CENT_A_TOKEN = {"scripted": {"dollars_per_million": {"input": 100, "output": 10_000}}}  # of its answers
 UNPRICED = "no price is known for the model 'scripted'"
@@ -112,6 +112,26 @@ def test_t86_the_last_session_says_what_was_spent(system: alloy.AgentSystem) -> 
     assert [session.cost_cents for session in told] == [pytest.approx(120)]
 
 
+class Recipe(alloy.Middleware):
+    """A budget as middleware, priced by hand."""
+
+    def __init__(self, cents: float) -> None:
+        self.cents = cents
+
+    def before_completion(self, run: alloy.RunView) -> alloy.Halt | None:
+        spent = run.usage.input_tokens * 0.01 + run.usage.output_tokens * 1.0
+        return alloy.Halt(f"{spent:g} cents were spent") if spent >= self.cents else None
+
+
+def test_t12_a_budget_may_also_be_middleware_that_halts_before_the_next_request() -> None:
+    call = reply("so far", tool_call("add", a=1, b=2), usage=alloy.Usage(100, 9))
+    provider = ScriptedProvider([call, "never said"])
+    result = alloy.run("1 + 2?", provider=provider, tools=[add], middleware=[Recipe(10)])
+    assert (result.status, result.turns, result.text) == ("halted", 1, "so far")
+    assert str(result.error) == "Halted by middleware: 10 cents were spent"
+    assert len(provider.requests) == 1
+
+
 # -- a budget on a model without a price ---------------------------------------------------------------------------
 
 
@@ -157,3 +177,39 @@ def test_a_free_model_runs_under_a_budget() -> None:
     provider = ScriptedProvider("hi")
     result = alloy.run("hi", provider=provider, model_metadata_overrides=free, max_budget_cents=1)
     assert (result.text, result.cost_cents) == ("hi", 0.0)
+
+
+def test_a_fallback_needs_a_price_as_well_and_its_reply_costs_its_own() -> None:
+    first = ScriptedProvider([error(alloy.OverloadedError)])
+    second = ScriptedProvider([costing(7)], model="second")
+    given = {
+        **options(max_retries=0),
+        "provider": first,
+        "fallback_providers": [second],
+        "max_budget_cents": 100,
+    }
+    with pytest.raises(
+        alloy.ConfigError, match="run: max_budget_cents: no price is known for the model 'second'"
+    ):
+        alloy.run("hi", **given)
+    assert (first.requests, second.requests) == ((), ())
+    dearer = {**CENT_A_TOKEN, "second": {"dollars_per_million": {"input": 0, "output": 30_000}}}
+    result = alloy.run("hi", **{**given, "model_metadata_overrides": dearer})
+    assert (result.status, result.cost_cents) == ("completed", pytest.approx(21))
+
+
+def test_a_fallback_that_would_cost_too_much_is_not_asked() -> None:
+    first = ScriptedProvider([error(alloy.OverloadedError)])
+    second = ScriptedProvider([], model="second")
+    dear = {**CENT_A_TOKEN, "second": {"dollars_per_million": {"input": 10_000_000, "output": 0}}}
+    result = alloy.run(
+        "a long question",
+        provider=first,
+        fallback_providers=[second],
+        max_retries=0,
+        model_metadata_overrides=dear,
+        max_budget_cents=10,
+    )
+    check_over(result, "max_budget_cents=10")
+    assert "'second'" in str(result.error)
+    assert (len(first.requests), second.requests) == (1, ())
