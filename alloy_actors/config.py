@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -177,6 +177,17 @@ def check_provider(provider: object, where: str, option: str = "provider") -> No
         raise ConfigError(msg)
 
 
+def check_tools(provider: object, tools: Sequence[Tool]) -> None:
+    """Let a provider that can (`check_tools`) refuse tools that it would not take.
+
+    Raises:
+        ConfigError: Naming the tool and the field.
+    """
+    check = getattr(provider, "check_tools", None)
+    if check is not None:
+        check(tools)
+
+
 def user_message(said: object, where: str) -> Message:
     """What the user says as a message: text, or a user message of blocks.
 
@@ -276,6 +287,7 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         msg = f"{where}: tools={tools!r} must be a list of tools made with @alloy.tool"
         raise ConfigError(msg)
     given["tools"] = tuple(toolbox(tools).values())
+    check_tools(given["provider"], given["tools"])
     messages = given.get("messages", ())
     if not isinstance(messages, list | tuple) or not all(isinstance(item, Message) for item in messages):
         msg = f"{where}: messages must be a list of alloy.Message(role, content)"
