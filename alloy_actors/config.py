@@ -287,7 +287,8 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         msg = f"{where}: tools={tools!r} must be a list of tools made with @alloy.tool"
         raise ConfigError(msg)
     given["tools"] = tuple(toolbox(tools).values())
-    check_tools(given["provider"], given["tools"])
+    for asked in (*fallbacks, given["provider"]):  # this order: a tool keeps its last encoding
+        check_tools(asked, given["tools"])
     messages = given.get("messages", ())
     if not isinstance(messages, list | tuple) or not all(isinstance(item, Message) for item in messages):
         msg = f"{where}: messages must be a list of alloy.Message(role, content)"
