@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from alloy_actors.errors import ConfigError
 from alloy_actors.providers._anthropic_cache import is_deferred
 from alloy_actors.providers._anthropic_options import CODE_EXECUTION
 from alloy_actors.providers._anthropic_schema import strict
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from alloy_actors.tooldef import Tool
 
 VENDOR = "Anthropic"
+KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}", re.ASCII)
 CUSTOM = "custom"
 CALLERS = {"direct": "direct", "code_execution": CODE_EXECUTION}
 
@@ -43,6 +46,11 @@ def definition_of(tool: Tool) -> dict[str, Any]:
 
 def _described(tool: Tool) -> dict[str, Any]:
     refuse_at_the_top(tool, VENDOR, ("oneOf", "anyOf", "allOf"))
+    for name in tool.input_schema.get("properties", {}):
+        if not KEY.fullmatch(name):
+            raise ConfigError(
+                f"tool {tool.name!r}: Anthropic takes no parameter called {name!r}: use 1 to 64 letters, digits, '_', '.' and '-'"
+            )
     with strictly(tool, VENDOR):
         schema = strict(tool.input_schema) if tool.strict else tool.input_schema
     return {"name": tool.name, "description": tool.description, "input_schema": schema}

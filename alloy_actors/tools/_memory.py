@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from alloy_actors.errors import ConfigError, ToolError
 from alloy_actors.tooldef import Tool, tool
-from alloy_actors.tools._memory_paths import ROOT, checked_name, checked_path
+from alloy_actors.tools._memory_paths import checked_name, checked_path
 
 if TYPE_CHECKING:
     from alloy_actors.tools._memory_files import MemoryFiles
@@ -140,7 +140,7 @@ def _shown(path: str, found: object, view_range: list[int] | None) -> str:
         if view_range is not None:
             raise ToolError(f"view_range is for files; {path} is a directory.")
         if not found:
-            return f"{ROOT} is empty."
+            return f"{path} is empty."
         return "\n".join((f"Files below {path}:", *map(str, found)))
     if not isinstance(found, str):
         raise ToolError(

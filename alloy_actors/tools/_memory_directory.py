@@ -72,7 +72,7 @@ class DirectoryFiles(MemoryFiles):
     def create(self, path: str, text: str) -> None:
         with self._lock, _explained(path):
             self._refuse_taken(path)
-            with self._place(path, create=True) as place:
+            with self._new_place(path) as place:
                 replace(place, _data(path, text))
 
     def str_replace(self, path: str, old: str, new: str) -> None:
@@ -99,7 +99,7 @@ class DirectoryFiles(MemoryFiles):
                 if is_within(new, old):
                     raise inside(old, new)
                 self._refuse_taken(new)
-                with self._place(new, create=True) as target:
+                with self._new_place(new) as target:
                     os.rename(
                         source.name, target.name, src_dir_fd=source.directory, dst_dir_fd=target.directory
                     )
@@ -114,6 +114,16 @@ class DirectoryFiles(MemoryFiles):
             yield Place(directory, name, path)
         finally:
             os.close(directory)
+
+    @contextmanager
+    def _new_place(self, path: str) -> Iterator[Place]:
+        """Likewise, of a file to be; directories made for one that fails go again."""
+        try:
+            with self._place(path, create=True) as place:
+                yield place
+        except BaseException:
+            self._prune(path)
+            raise
 
     def _below_root(self, path: str) -> str:
         return checked_path(path)[len(ROOT) :]  # again: not only the tool has this object

@@ -13,6 +13,7 @@ from alloy_actors.providers.anthropic import Anthropic
 from alloy_actors.providers.gemini import Gemini
 from alloy_actors.providers.openai import OpenAI
 from alloy_actors.providers.openai_compat import OpenAICompat
+from alloy_actors.providers.xai import XAI
 from alloy_actors.tooldef import Tool, tool, toolbox
 from tests.contract.shapes import NOTES, shapes, weather
 from tests.contract.wire import APIS, sent
@@ -117,6 +118,11 @@ CASES = [
         Tool("f", "", {**ANY, "oneOf": [{}]}, lambda a=0: a),
         "tool 'f': Anthropic takes no 'oneOf' at the top",
     ),
+    (
+        0,
+        Tool("f", "", {"type": "object", "properties": {"größe": {}}}, lambda **a: a),
+        "tool 'f': Anthropic takes no parameter called 'größe'",
+    ),
     (1, Tool("f", "", {**ANY, "not": {"type": "null"}}, lambda a=0: a), "tool 'f': OpenAI takes no 'not'"),
     (1, Tool("f", "", ANY, lambda a=0: a, strict=True), "tool 'f': strict=True is not for OpenAI: .*a"),
     (2, Tool("f", "", ANY, lambda a=0: a, strict=True), "tool 'f': strict=True is not for this API: .*a"),
@@ -142,6 +148,16 @@ def test_what_it_takes_is_encoded_once_before_the_run(provider: Any) -> None:
     made = make()
     make_config(RunConfig, {"provider": provider, "tools": [made]}, where="run")
     assert made.cached_wire(type(provider._format)) is not None
+
+
+def test_where_a_result_holds_text_alone_its_files_follow_it() -> None:
+    provider = XAI("grok-4", "k")
+    request = shapes(provider.origin)["files_in_a_result"]
+    pieces = provider._format.messages(request.messages)
+    result, following = json.loads(b"[" + pieces[-1] + b"]")
+    assert result["output"] == "what I found\nand no more"
+    assert [part["type"] for part in following["content"]] == ["input_file", "input_text"]
+    assert "video https://example.org/a.mp4" in following["content"][1]["text"]
 
 
 def test_t92_two_tools_of_one_name_are_refused_by_it() -> None:

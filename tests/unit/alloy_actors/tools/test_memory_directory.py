@@ -167,6 +167,21 @@ def test_the_operating_systems_word_goes_without_the_paths_of_this_machine(
         files.create("/memories/" + "x" * 300, "")
 
 
+def test_a_file_that_could_not_be_made_leaves_no_directories(
+    tmp_path: Path, files: DirectoryFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.create("/memories/kept", "")
+    monkeypatch.setattr("alloy_actors.tools._memory_directory.MAX_SIZE", 10)
+    for call in (
+        lambda: files.create("/memories/a/" + "x" * 300, ""),
+        lambda: files.create("/memories/a/b/c", "x" * 11),
+        lambda: files.rename("/memories/kept", "/memories/a/b/" + "x" * 300),
+    ):
+        with pytest.raises(ToolError):
+            call()
+        assert names(tmp_path / "root/ada") == ["kept"]
+
+
 def test_agents_that_share_the_files_lose_no_change(files: DirectoryFiles) -> None:
     files.create("/memories/a", "")
     start = threading.Barrier(4)
