@@ -118,6 +118,7 @@ class DirectoryFiles(MemoryFiles):
     @contextmanager
     def _new_place(self, path: str) -> Iterator[Place]:
         """Likewise, of a file to be; directories made for one that fails go again."""
+        checked_path(path)
         try:
             with self._place(path, create=True) as place:
                 yield place
