@@ -85,6 +85,8 @@ from alloy_actors.providers.openai_compat import OpenAICompat
 from alloy_actors.providers.xai import XAI
 from alloy_actors.result import Result, ToolCallRecord
 from alloy_actors.session import Session
+from alloy_actors.tool_output import ToolReturn
+from alloy_actors.tool_spill import Spill
 from alloy_actors.tooldef import Tool, ToolContext, tool
 
 __all__ = [
@@ -145,6 +147,7 @@ __all__ = [
     "ServerToolResult",
     "Session",
     "SessionView",
+    "Spill",
     "StoreError",
     "TextBlock",
     "TextDelta",
@@ -158,6 +161,7 @@ __all__ = [
     "ToolEnded",
     "ToolError",
     "ToolResult",
+    "ToolReturn",
     "ToolStarted",
     "TurnFinished",
     "TurnRestarted",

@@ -165,12 +165,19 @@ class DocumentBlock(_Media):
     type: Literal["document"] = "document"
 
 
+MediaBlock: TypeAlias = ImageBlock | AudioBlock | VideoBlock | DocumentBlock
+MEDIA = (ImageBlock, AudioBlock, VideoBlock, DocumentBlock)
+
+
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The answer to the tool call with id `tool_use_id`: a string, or text and images."""
+    """The answer to the tool call with id `tool_use_id`: a string, or text with images and other files.
+
+    A provider that cannot be shown one of them shows it right after the results, or tells the model that it was there.
+    """
 
     tool_use_id: str
-    content: str | tuple[TextBlock | ImageBlock, ...]
+    content: str | tuple[TextBlock | MediaBlock, ...]
     is_error: bool = False
     type: Literal["tool_result"] = "tool_result"
 
@@ -179,10 +186,11 @@ class ToolResult:
         if isinstance(content, str):
             return
         if not isinstance(content, list | tuple) or not all(
-            isinstance(part, TextBlock | ImageBlock) for part in content
+            isinstance(part, (TextBlock, *MEDIA)) for part in content
         ):
             msg = (
-                f"ToolResult content must be a string, or a list of TextBlock and ImageBlock, not {content!r}"
+                "ToolResult content must be a string, or a list of TextBlock, ImageBlock, AudioBlock, VideoBlock and "
+                f"DocumentBlock, not {content!r}"
             )
             raise TypeError(msg)
         object.__setattr__(self, "content", tuple(content))
@@ -195,11 +203,11 @@ class ToolResult:
         return "\n".join(part.text for part in self.content if isinstance(part, TextBlock))
 
     @property
-    def images(self) -> tuple[ImageBlock, ...]:
-        """The images of it."""
+    def media(self) -> tuple[MediaBlock, ...]:
+        """What is in it beside text."""
         if isinstance(self.content, str):
             return ()
-        return tuple(part for part in self.content if isinstance(part, ImageBlock))
+        return tuple(part for part in self.content if isinstance(part, MEDIA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +222,6 @@ class RawBlock:
     type: Literal["raw"] = "raw"
 
 
-MediaBlock: TypeAlias = ImageBlock | AudioBlock | VideoBlock | DocumentBlock
 ContentBlock: TypeAlias = (
     TextBlock
     | ThinkingBlock
@@ -230,7 +237,6 @@ ContentBlock: TypeAlias = (
     | RawBlock
 )
 """What the content of a message is made of; `match` on the classes, or look at `.type`."""
-MEDIA = (ImageBlock, AudioBlock, VideoBlock, DocumentBlock)
 BLOCKS = (
     TextBlock,
     ToolCall,

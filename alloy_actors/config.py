@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -184,6 +184,17 @@ def check_provider(provider: object, where: str, option: str = "provider") -> No
         raise ConfigError(msg)
 
 
+def check_tools(provider: object, tools: Sequence[Tool]) -> None:
+    """Let a provider that can (`check_tools`) refuse tools that it would not take.
+
+    Raises:
+        ConfigError: Naming the tool and the field.
+    """
+    check = getattr(provider, "check_tools", None)
+    if check is not None:
+        check(tools)
+
+
 def user_message(said: object, where: str) -> Message:
     """What the user says as a message: text, or a user message of blocks.
 
@@ -283,6 +294,8 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         msg = f"{where}: tools={tools!r} must be a list of tools made with @alloy.tool"
         raise ConfigError(msg)
     given["tools"] = tuple(toolbox(tools).values())
+    for asked in (*fallbacks, given["provider"]):  # this order: a tool keeps its last encoding
+        check_tools(asked, given["tools"])
     messages = given.get("messages", ())
     if not isinstance(messages, list | tuple) or not all(isinstance(item, Message) for item in messages):
         msg = f"{where}: messages must be a list of alloy.Message(role, content)"

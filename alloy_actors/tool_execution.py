@@ -5,32 +5,42 @@ Nothing a tool raises gets out of here: an exception becomes the text of an erro
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import threading
 import time
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import ToolError
 from alloy_actors.logs import log, traced
-from alloy_actors.tool_text import crash_text, render, repaired, timeout_text, truncated
+from alloy_actors.tool_output import fitted, rendered
+from alloy_actors.tool_spill import spilled, spills, unsaved
+from alloy_actors.tool_text import crash_text, repaired, timeout_text, truncated
 from alloy_actors.tooldef import Cancelled
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from alloy_actors.content import ToolCall
+    from alloy_actors.tool_output import Content
     from alloy_actors.tooldef import Tool, ToolContext
+
+
+class OffLoop(Protocol):
+    """`Workers.call`."""
+
+    def __call__(self, function: Callable[[], object], *, name: str) -> Coroutine[Any, Any, object]: ...
 
 
 class Reply(NamedTuple):
     """How a call was answered."""
 
-    text: str
+    content: Content
     error: str | None = None
     data: Any = None
 
@@ -58,6 +68,7 @@ class Execution:
         "index",
         "limit",
         "make_context",
+        "off_loop",
         "on_reply",
         "reply",
         "started",
@@ -86,6 +97,7 @@ class Execution:
         self.stop: Callable[[], object] = lambda: None
         self.on_reply: Callable[[Execution], None]
         self.make_context: Callable[[ToolCall, Cancelled], ToolContext]
+        self.off_loop: OffLoop
 
     def finish(self, reply: Reply) -> None:
         """On the home loop."""
@@ -104,7 +116,8 @@ class Execution:
         """Of a plain tool, on a worker: raises nothing, whatever the tool raises."""
         self.began = True
         try:
-            return self._render(self.tool.function(**self._arguments()))
+            reply = self._render(self.tool.arguments.call(**self._arguments()))
+            return self._spilled(reply) if self._spills(reply) else reply
         except BaseException as crash:
             return self._failure(crash)
 
@@ -112,7 +125,9 @@ class Execution:
         """Of an async tool, as a task on its loop."""
         self.began = True
         try:
-            reply = self._render(await self.tool.function(**self._arguments()))
+            reply = self._render(await self.tool.arguments.call(**self._arguments()))
+            if self._spills(reply):  # a file is written: on a worker, where nobody else waits for it
+                reply = await self._spilled_off_loop(reply)
         except GeneratorExit:  # its loop is gone, and with it everybody to tell
             raise
         except BaseException as crash:
@@ -150,8 +165,31 @@ class Execution:
         return arguments.bind(self.call.input, context)
 
     def _render(self, value: object) -> Reply:
-        text, data = render(self.tool.name, value)
-        return Reply(truncated(repaired(text), self.tool.max_result_chars), None, data)
+        content, data = rendered(self.tool.name, value)
+        return Reply(fitted(content, self.tool.max_result_chars), None, data)
+
+    def _spills(self, reply: Reply) -> bool:
+        return spills(self.tool.spill, reply.content)
+
+    def _spilled(self, reply: Reply) -> Reply:
+        assert self.tool.spill is not None
+        directory = self.make_context(self.call, self.cancelled).working_directory
+        return reply._replace(content=spilled(self.tool.spill, self.tool.name, reply.content, directory))
+
+    async def _spilled_off_loop(self, reply: Reply) -> Reply:
+        answer = self.off_loop(partial(self._spilled, reply), name=self.tool.name)
+        try:
+            if asyncio.get_running_loop() is self.home:
+                found = await answer
+            else:  # the workers answer to home alone
+                found = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, self.home))
+        except ToolError as refused:
+            assert self.tool.spill is not None
+            return reply._replace(
+                content=unsaved(self.tool.spill, self.tool.name, reply.content, str(refused))
+            )
+        assert isinstance(found, Reply)
+        return found
 
     def _failure(self, crash: BaseException) -> Reply:
         if isinstance(crash, ToolError):

@@ -124,6 +124,7 @@ class ToolRunner:
     def launch(self, execution: Execution) -> None:
         """Start one call; for `_Batch`."""
         loop = execution.home
+        execution.off_loop = self._workers.call
         if not execution.tool.is_async:
             context = contextvars.copy_context()
             work = partial(context.run, execution.run_plain)
@@ -201,7 +202,7 @@ class _Batch:
         reply, call = execution.reply, execution.call
         assert reply is not None
         self._executions.pop(execution.index, None)
-        result = ToolResult(call.id, reply.text, is_error=reply.error is not None)
+        result = ToolResult(call.id, reply.content, is_error=reply.error is not None)
         self._put(execution.index, ToolOutcome(call, result, execution.duration, reply.error, reply.data))
 
     def _put(self, index: int, outcome: ToolOutcome) -> None:

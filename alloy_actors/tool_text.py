@@ -1,50 +1,15 @@
-"""What the model reads of a tool: its result as text, and what is said of one that failed."""
+"""Text of tools for the model: mended, cut to a length, and what is said of a call that failed."""
 
 from __future__ import annotations
 
-import inspect
-import json
 import os
 import traceback
-from typing import TYPE_CHECKING, Any
-
-from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
-
-from alloy_actors.errors import ToolError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _SHOWN_MESSAGE = 500  # characters of an exception's message
-
-
-def render(tool: str, value: object) -> tuple[str, Any]:
-    """The text of a tool's return value, and the value as plain JSON data (None for strings and None).
-
-    Raises:
-        ToolError: The value has no JSON form.
-    """
-    if isinstance(value, str):
-        return (value if type(value) is str else str.__str__(value)), None
-    if value is None:
-        return "", None
-    if inspect.iscoroutine(value):
-        value.close()  # it will never be awaited
-        raise ToolError(
-            f"Tool {tool} failed: it returned a coroutine; it must be declared `async def` to be awaited."
-        )
-    try:
-        encoded = to_json(value)
-        return encoded.decode(), from_json(encoded)
-    except (PydanticSerializationError, ValueError, TypeError, RecursionError):
-        pass
-    try:  # lone surrogates, as in file names: to_json refuses them, json writes them, `repaired` mends them
-        text = repaired(json.dumps(to_jsonable_python(value), ensure_ascii=False, separators=(",", ":")))
-        return text, from_json(text)
-    except (PydanticSerializationError, ValueError, TypeError, RecursionError):
-        raise ToolError(
-            f"Tool {tool} failed: it returned a {type(value).__qualname__}, which is neither text nor JSON."
-        ) from None
 
 
 def repaired(text: str) -> str:

@@ -6,19 +6,29 @@ import functools
 import inspect
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
 from alloy_actors.deadline import NEVER, Deadline
 from alloy_actors.errors import ConfigError
-from alloy_actors.tool_schema import Arguments, calling_frame, first_paragraph
+from alloy_actors.tool_docs import first_paragraph
+from alloy_actors.tool_model import ModelArguments, validated_by
+from alloy_actors.tool_options import Caller, ToolOptions, checked, refuse_unknown
+from alloy_actors.tool_schema import Arguments
+from alloy_actors.tool_signature import calling_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    import types
+    from collections.abc import Callable, Iterable
 
     # With defaults, so that `Tool` alone means any tool; only type checkers on Python 3.11 can say so.
     from typing_extensions import ParamSpec
     from typing_extensions import TypeVar as TypeVarWithDefault
+
+    from alloy_actors.tool_input import ToolArguments
+    from alloy_actors.tool_spill import Spill
 
     _P = ParamSpec("_P", default=...)
     _R = TypeVarWithDefault("_R", default=Any)
@@ -94,34 +104,91 @@ class ToolContext:
         return f"{self.agent}:{self.request_id}:{self.tool_call_id}"
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False, init=False)
 class Tool(Generic[_P, _R]):
-    """A function that a model may call; made by `@tool`. Calling the tool calls the function.
+    """A function that a model may call: made by `@tool`, or of a JSON schema that is already there.
+
+        alloy.Tool(name="add", description="Add two numbers.", input_schema={...}, function=add)
+
+    Calling the tool calls the function. What the model sends is checked against the schema and passed to the function
+    by name; nothing is coerced.
 
     Args:
-        name: What the model calls it.
+        name: What the model calls it: letters, digits, `_` and `-`, up to 64.
         description: What the model is told about it.
-        function: Plain or async.
-        arguments: Its parameters.
-        is_async: Whether the function is awaited on a loop; a plain one runs on a worker thread.
-        concurrent: False: never beside another call of the same reply; it waits for those before it, those after it
-            wait for it.
-        timeout: Seconds for one call; None is the run's `tool_timeout`.
-        idempotent: Running it twice does no harm: after a crash it may be run again.
-        max_result_chars: Longer results are cut in the middle; None for no limit.
+        input_schema: JSON Schema of the arguments, an object.
+        function: Plain or async. Takes the schema's properties by name, or `**arguments`; a parameter annotated with
+            `ToolContext` gets the context.
+        options: See `ToolOptions`.
+
+    Raises:
+        ConfigError: A name no model takes, a schema no provider takes, a function that does not take what the schema
+            allows, an unknown option or one out of range.
     """
 
     name: str
     description: str
     function: Callable[_P, _R]
-    arguments: Arguments
+    arguments: ToolArguments
+    """The parameters; for the runtime."""
     is_async: bool
-    concurrent: bool = True
-    timeout: float | None = None
-    idempotent: bool = False
-    max_result_chars: int | None = None
+    """Whether the function is awaited on a loop; a plain one runs on a worker thread."""
+    concurrent: bool
+    timeout: float | None
+    idempotent: bool
+    max_result_chars: int | None
+    spill: Spill | None
+    strict: bool
+    input_examples: tuple[Mapping[str, Any], ...]
+    defer_loading: bool
+    allowed_callers: tuple[Caller, ...] | None
+    native_types: Mapping[str, str]
     # (wire format, encoded) of the last format this tool was encoded for; a benign race at worst encodes twice.
-    _wire: tuple[object, bytes] | None = field(default=None, init=False)
+    _wire: tuple[object, bytes] | None
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        input_schema: Mapping[str, Any],
+        function: Callable[_P, _R],
+        **options: Unpack[ToolOptions],
+    ) -> None:
+        # Imports jsonschema, which takes 0.2 seconds: that is for those who bring a schema.
+        from alloy_actors.tool_given import GivenArguments
+
+        _check_name(name)
+        schema: object = input_schema
+        if not isinstance(schema, Mapping):
+            raise ConfigError(f"tool {name!r}: input_schema={schema!r} must be a mapping")
+        given: object = function
+        if not callable(given) or isinstance(given, type | Tool):
+            raise ConfigError(f"tool {name!r}: function={given!r} must be a function")
+        arguments = GivenArguments(name, input_schema, function, ToolContext, calling_frame(1))
+        self._fill(name, description, function, arguments, options)
+
+    def _fill(
+        self,
+        name: str,
+        description: str,
+        function: Callable[..., Any],
+        arguments: ToolArguments,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Check what untyped callers may get wrong, and set every field."""
+        if not isinstance(description, str):
+            raise ConfigError(f"tool {name!r}: description={description!r} must be a string")
+        values = {
+            **_DEFAULTS,
+            **checked(name, options),
+            "name": name,
+            "description": inspect.cleandoc(description),
+            "function": function,
+            "arguments": arguments,
+            "is_async": _is_async(name, arguments.call),
+        }
+        for field_name, value in values.items():
+            object.__setattr__(self, field_name, value)
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         return self.function(*args, **kwargs)
@@ -143,6 +210,18 @@ class Tool(Generic[_P, _R]):
         """
         return self.arguments.schema
 
+    def check(self) -> None:
+        """Make the schema, if that is still to be done, and see whether it can be strict.
+
+        Raises:
+            ConfigError: None can be made, or it does not rule out other members although `strict` is set.
+        """
+        if self.input_schema.get("additionalProperties") is not False and self.strict:
+            raise ConfigError(
+                f"tool {self.name!r}: strict=True needs input_schema['additionalProperties'] to be False (of a pydantic model: "
+                "extra='forbid')"
+            )
+
     def cached_wire(self, wire_format: object) -> bytes | None:
         """What `cache_wire` kept for exactly this `wire_format`, else None."""
         kept = self._wire
@@ -154,6 +233,21 @@ class Tool(Generic[_P, _R]):
         return encoded
 
 
+_DEFAULTS: dict[str, Any] = {
+    "concurrent": True,
+    "timeout": None,
+    "idempotent": False,
+    "max_result_chars": None,
+    "spill": None,
+    "strict": False,
+    "input_examples": (),
+    "defer_loading": False,
+    "allowed_callers": None,
+    "native_types": {},
+    "_wire": None,
+}
+
+
 @overload
 def tool(
     function: Callable[_Q, _S],
@@ -161,22 +255,13 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float | None = None,
-    concurrent: bool = True,
-    idempotent: bool = False,
-    max_result_chars: int | None = None,
+    **options: Unpack[ToolOptions],
 ) -> Tool[_Q, _S]: ...
 
 
 @overload
 def tool(
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    timeout: float | None = None,
-    concurrent: bool = True,
-    idempotent: bool = False,
-    max_result_chars: int | None = None,
+    *, name: str | None = None, description: str | None = None, **options: Unpack[ToolOptions]
 ) -> Callable[[Callable[_Q, _S]], Tool[_Q, _S]]: ...
 
 
@@ -186,38 +271,27 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float | None = None,
-    concurrent: bool = True,
-    idempotent: bool = False,
-    max_result_chars: int | None = None,
+    **options: Unpack[ToolOptions],
 ) -> Any:
     """Make a tool of a function: `@tool`, `@tool(timeout=5)`, or `tool(client.search, name="search")`.
 
     Args:
         function: Plain or async; also a bound method, a partial, an object with `__call__`. Each parameter needs an
-            annotation: the schema is made of them, by pydantic.
-        name: Letters, digits, `_` and `-`, up to 64; the function's name unless given.
+            annotation: the schema is made of them, by pydantic. Or a pydantic model, its `model_validate`, or the
+            `validate_python` of a `TypeAdapter`: the arguments are its fields, the result is the validated object.
+        name: Letters, digits, `_` and `-`, up to 64; the function's (or the model's) name unless given.
         description: The docstring's first paragraph unless given. Its Google-style `Args:` describe the parameters.
-        timeout: See `Tool`, also for the others.
-        concurrent: See `Tool`.
-        idempotent: See `Tool`.
-        max_result_chars: See `Tool`.
+        options: See `ToolOptions`.
 
     Raises:
-        ConfigError: A name no model takes, a parameter without annotation, *args, an option out of range.
+        ConfigError: A name no model takes, a parameter without annotation, *args, an unknown option or one out of
+            range.
     """
     frame = calling_frame(1)
-    options: dict[str, Any] = {
-        "name": name,
-        "description": description,
-        "timeout": timeout,
-        "concurrent": concurrent,
-        "idempotent": idempotent,
-        "max_result_chars": max_result_chars,
-    }
     if function is None:
-        return functools.partial(_make, frame=frame, **options)
-    return _make(function, frame=frame, **options)
+        refuse_unknown(options)
+        return functools.partial(_make, frame=frame, name=name, description=description, options=options)
+    return _make(function, frame=frame, name=name, description=description, options=options)
 
 
 def toolbox(tools: Iterable[Tool | Callable[..., Any]]) -> dict[str, Tool]:
@@ -233,15 +307,15 @@ def toolbox(tools: Iterable[Tool | Callable[..., Any]]) -> dict[str, Tool]:
             raise ConfigError(
                 f"two tools are called {made.name!r}; give one of them another name: @tool(name=...)"
             )
-        made.arguments.build()
+        made.check()
         box[made.name] = made
     return box
 
 
 def _wrap(item: Any) -> Tool:
-    if not callable(item) or isinstance(item, type):
+    if not callable(item) or (isinstance(item, type) and validated_by(item) is None):
         raise ConfigError(f"tools holds {item!r}: give functions, or tools made with @alloy.tool")
-    if inspect.isroutine(item):
+    if inspect.isroutine(item) or isinstance(item, type):
         return _wrap_function(item)
     return _make(item, frame=None)
 
@@ -255,63 +329,52 @@ def _wrap_function(function: Callable[..., Any]) -> Tool:
 def _make(
     function: Any,
     *,
-    frame: Any,
+    frame: types.FrameType | None,
     name: Any = None,
     description: Any = None,
-    timeout: Any = None,
-    concurrent: Any = True,
-    idempotent: Any = False,
-    max_result_chars: Any = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Tool:
-    """Check everything: untyped callers exist."""
+    model = validated_by(function)
     if isinstance(function, Tool):
         raise ConfigError(f"{function!r} is a tool already; make another of its .function")
-    if not callable(function) or isinstance(function, type):
+    if not callable(function) or (isinstance(function, type) and model is None):
         raise ConfigError(f"tool({function!r}): give a function")
+    described = function if model is None else model  # an adapter has no name and says nothing
+    name = _name_of(described) if name is None else name
+    _check_name(name)
+    arguments = (
+        Arguments(function, name, ToolContext, frame) if model is None else ModelArguments(name, model)
+    )
+    made: Tool = Tool.__new__(Tool)
+    made._fill(  # noqa: SLF001  (the other way to make one)
+        name, first_paragraph(described) if description is None else description, function, arguments, options
+    )
+    return made
+
+
+def _name_of(function: Any) -> str:
     plain = _innermost(function)
-    name = plain.__name__ if name is None and inspect.isroutine(plain) else name
-    if name is None:
-        raise ConfigError(f"tool({function!r}): an object has no name of its own; give name=")
+    if isinstance(function, type) or inspect.isroutine(plain):
+        return str(plain.__name__)
+    raise ConfigError(f"tool({function!r}): an object has no name of its own; give name=")
+
+
+def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
             f"tool name {name!r}: use 1 to 64 letters, digits, '_' or '-', for example @tool(name='add')"
         )
-    _check(name, "timeout", timeout, "seconds > 0, or None", fits=_is_positive(timeout))
-    fits = max_result_chars is None or (_is_positive(max_result_chars) and isinstance(max_result_chars, int))
-    _check(name, "max_result_chars", max_result_chars, "a whole number >= 1, or None", fits=fits)
-    _check(name, "concurrent", concurrent, "True or False", fits=isinstance(concurrent, bool))
-    _check(name, "idempotent", idempotent, "True or False", fits=isinstance(idempotent, bool))
-    _check(
-        name, "description", description, "a string", fits=description is None or isinstance(description, str)
-    )
+
+
+def _is_async(name: str, function: Any) -> bool:
+    plain = _innermost(function)
     call = plain if inspect.isroutine(plain) else type(plain).__call__
     if inspect.isasyncgenfunction(call):
         raise ConfigError(f"tool {name!r} yields: a tool returns one value")
-    return Tool(
-        name=name,
-        description=first_paragraph(function) if description is None else inspect.cleandoc(description),
-        function=function,
-        arguments=Arguments(function, name, ToolContext, frame),
-        is_async=inspect.iscoroutinefunction(call),
-        concurrent=concurrent,
-        timeout=timeout,
-        idempotent=idempotent,
-        max_result_chars=max_result_chars,
-    )
+    return inspect.iscoroutinefunction(call)
 
 
 def _innermost(function: Callable[..., Any]) -> Any:
     while isinstance(function, functools.partial):
         function = function.func
     return function
-
-
-def _is_positive(value: object) -> bool:
-    if value is None:
-        return True
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-
-
-def _check(tool_name: str, option: str, value: object, wanted: str, *, fits: bool) -> None:
-    if not fits:
-        raise ConfigError(f"tool {tool_name!r}: {option}={value!r} must be {wanted}")

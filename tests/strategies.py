@@ -68,7 +68,7 @@ said = st.one_of(
     files,
 )
 """What stands in an assistant message beside its tool calls."""
-results = texts | st.lists(st.builds(TextBlock, texts) | images, max_size=3).map(tuple)
+results = texts | st.lists(st.builds(TextBlock, texts) | files, max_size=3).map(tuple)
 
 
 @st.composite

@@ -22,6 +22,7 @@ from alloy_actors.actors.loop_thread import loop_thread
 from alloy_actors.actors.request import Control, Request
 from alloy_actors.actors.request_log import into
 from alloy_actors.actors.run_handle import RunHandle
+from alloy_actors.config import check_tools
 from alloy_actors.content import DROPPED, NO_HISTORY, History
 from alloy_actors.conversation import Conversation
 from alloy_actors.deadline import Deadline
@@ -263,6 +264,7 @@ class AgentActor(PooledActor):
 
     def _set_model(self, message: msg.SetModel) -> None:
         self._refuse_while_busy("set_model")
+        check_tools(message.provider, self._entry.config.tools)
         self._note(ModelChanged(message.provider.model))
         self._entry.provider = message.provider
 

@@ -23,13 +23,16 @@ from alloy_actors.blocks import (
     ToolResult,
 )
 from alloy_actors.content import Message
+from alloy_actors.errors import InvalidRequestError
 from alloy_actors.providers._anthropic_files import document, image
+from alloy_actors.providers._anthropic_tools import definition_of
 from alloy_actors.providers._json import from_json
 from alloy_actors.providers._wire import WireFormat, notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from alloy_actors.blocks import MediaBlock
     from alloy_actors.content import ContentBlock
     from alloy_actors.tooldef import Tool
 
@@ -70,11 +73,7 @@ class MessagesFormat(WireFormat):
 
     @override
     def tool(self, definition: Tool) -> Wire:
-        return {
-            "name": definition.name,
-            "description": definition.description,
-            "input_schema": definition.input_schema,
-        }
+        return definition_of(definition)
 
     def _user(self, blocks: Iterable[ContentBlock]) -> list[Wire]:
         """The results first, as the API asks."""
@@ -82,7 +81,7 @@ class MessagesFormat(WireFormat):
         parts: list[Wire] = []
         for block in blocks:
             if isinstance(block, ToolResult):
-                results.append(_result(block))
+                results.append(_result(block, citations=self._citations))
             elif isinstance(block, TextBlock):
                 parts.append({"type": "text", "text": block.text})
             elif isinstance(block, ImageBlock):
@@ -155,20 +154,30 @@ def _readable(parts: list[Wire]) -> list[Wire]:
     return [part for part in parts if part.get("type") != "text" or part.get("text") in kept]
 
 
-def _result(result: ToolResult) -> Wire:
+def _result(result: ToolResult, *, citations: bool) -> Wire:
     wire: Wire = {"type": "tool_result", "tool_use_id": result.tool_use_id}
     if isinstance(result.content, str):
         wire["content"] = result.content
         silent = not result.content.strip()
     else:
-        parts = [
-            image(part) if isinstance(part, ImageBlock) else {"type": "text", "text": part.text}
-            for part in result.content
-        ]
-        wire["content"] = parts = _readable(parts)
+        wire["content"] = parts = _readable([_shown(part, citations=citations) for part in result.content])
         silent = not parts
     if result.is_error:
         wire["is_error"] = True
         if silent:
             wire["content"] = SILENT_FAILURE
     return wire
+
+
+def _shown(block: TextBlock | MediaBlock, *, citations: bool) -> Wire:
+    """A part of a tool's result. What cannot be shown is no mistake of the caller's, and no reason to end the run."""
+    if isinstance(block, TextBlock):
+        return {"type": "text", "text": block.text}
+    try:
+        if isinstance(block, ImageBlock):
+            return image(block)
+        if isinstance(block, DocumentBlock):
+            return document(block, citations=citations)
+    except InvalidRequestError:
+        pass
+    return {"type": "text", "text": notice(block)}

@@ -19,7 +19,7 @@ from alloy_actors.providers._json import dumps
 from alloy_actors.providers._wire import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Mapping
+    from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
     from typing import TypeAlias
 
     from httpx import AsyncClient
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from alloy_actors.provider import ModelReply, ModelRequest, OnDeltas
     from alloy_actors.providers._fold import ReplyFold
     from alloy_actors.providers._http import Reply
+    from alloy_actors.providers._wire import WireFormat
     from alloy_actors.providers.trace import Trace
+    from alloy_actors.tooldef import Tool
 
     ApiKey: TypeAlias = str | SecretStr | Callable[[], str | Awaitable[str]] | None
 
@@ -87,6 +89,7 @@ class HTTPProvider:
     """The provider's name: a part of the origin."""
     _decided: ClassVar[tuple[str, ...]]
     """Members of the body that are not the caller's to set."""
+    _format: WireFormat
 
     def __init__(
         self,
@@ -145,6 +148,14 @@ class HTTPProvider:
     def max_in_flight(self) -> int | None:
         """The option of that name."""
         return self._max_in_flight
+
+    def check_tools(self, tools: Iterable[Tool]) -> None:
+        """Encode them, which refuses what the API would refuse.
+
+        Raises:
+            ConfigError: Naming the tool and the field.
+        """
+        self._format.tools(tools)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self._model!r}, api_url={self._api_url!r})"

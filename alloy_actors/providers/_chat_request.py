@@ -25,6 +25,7 @@ from alloy_actors.blocks import (
 from alloy_actors.errors import InvalidRequestError
 from alloy_actors.providers._json import dumps, from_json
 from alloy_actors.providers._strict import strict_schema
+from alloy_actors.providers._tool_checks import strictly
 from alloy_actors.providers._wire import WireFormat, array, closed, notice
 
 if TYPE_CHECKING:
@@ -67,11 +68,15 @@ class ChatFormat(WireFormat):
 
     @override
     def tool(self, definition: Tool) -> dict[str, Any]:
-        function = {
+        with strictly(definition, "this API"):
+            schema = strict_schema(definition.input_schema) if definition.strict else definition.input_schema
+        function: dict[str, Any] = {
             "name": definition.name,
             "description": definition.description,
-            "parameters": definition.input_schema,
+            "parameters": schema,
         }
+        if definition.strict:
+            function["strict"] = True
         return {"type": "function", "function": function}
 
     def _assistant(self, message: Message) -> dict[str, Any]:
@@ -116,7 +121,7 @@ class ChatFormat(WireFormat):
                 call_id = self.call_id(block.tool_use_id)
                 wire.append({"role": "tool", "tool_call_id": call_id, "content": block.text})
                 parts += map(
-                    _part, block.images
+                    _part, block.media
                 )  # a tool's message holds text alone: what it shows follows it
             elif isinstance(block, (TextBlock, RawBlock, *MEDIA)):
                 parts.append(_part(block))

@@ -77,7 +77,7 @@ def _user(message: Message, answers: Sequence[ToolCall]) -> Iterable[Wire]:
     for block in message.blocks:
         if isinstance(block, ToolResult):
             results.append(_result(block, names.get(block.tool_use_id, "unknown_tool")))
-            beside += map(_shown, block.images)
+            beside += map(_shown, block.media)
         elif isinstance(block, RawBlock):
             beside.append(from_json(block.raw))
         elif isinstance(block, TextBlock):
@@ -156,9 +156,10 @@ def _object_in(text: str) -> Wire | None:
 
 def _shown(block: MediaBlock) -> Wire:
     """A file that a tool or another model made: the caller cannot help its type, and the run goes on."""
-    if isinstance(block, ImageBlock) and block.data is not None and _kind(block) not in IMAGES:
+    try:
+        return _file(block)
+    except InvalidRequestError:
         return {"text": notice(block)}
-    return _file(block)
 
 
 def _file(block: MediaBlock) -> Wire:

@@ -17,13 +17,20 @@ from typing_extensions import override
 from alloy_actors.blocks import MEDIA, DocumentBlock, ImageBlock, RawBlock, TextBlock, ToolCall, ToolResult
 from alloy_actors.errors import InvalidRequestError
 from alloy_actors.providers._json import dumps, from_json
+from alloy_actors.providers._strict import strict_schema
+from alloy_actors.providers._tool_checks import refuse_at_the_top, strictly
 from alloy_actors.providers._wire import WireFormat, notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from alloy_actors.blocks import MediaBlock
     from alloy_actors.content import ContentBlock, Message
     from alloy_actors.tooldef import Tool
+
+VENDOR = "OpenAI"
+NOT_AT_THE_TOP = ("oneOf", "anyOf", "allOf", "enum", "not")
+CALLERS = {"direct": "direct", "code_execution": "programmatic"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +87,7 @@ class ResponsesFormat(WireFormat):
 
     @override
     def tool(self, definition: Tool) -> dict[str, Any]:
-        return {
-            "type": "function",
-            "name": definition.name,
-            "description": definition.description,
-            "parameters": definition.input_schema,
-            "strict": False,  # left out it means true, and optional arguments would be required
-        }
+        return _function(definition)
 
     def _assistant(self, message: Message) -> Iterable[dict[str, Any]]:
         for block in message.blocks:
@@ -108,7 +109,7 @@ class ResponsesFormat(WireFormat):
             if isinstance(block, ToolResult):
                 yield self._result(block, calls.get(block.tool_use_id))
                 if not self._dialect.images_in_results:
-                    parts += map(self._shown, block.images)
+                    parts += map(self._shown, block.media)
             elif isinstance(block, (TextBlock, RawBlock, *MEDIA)):
                 parts.append(self._part(block))
         if len(parts) == 1 and parts[0].get("type") == "input_text":
@@ -121,7 +122,7 @@ class ResponsesFormat(WireFormat):
         failed = result.is_error and not result.text.lower().startswith("error")
         text = f"Error: {result.text}" if failed else result.text
         output: str | list[dict[str, Any]] = text
-        if result.images and self._dialect.images_in_results:
+        if result.media and self._dialect.images_in_results:
             parts = [
                 _text(block) if isinstance(block, TextBlock) else self._shown(block)
                 for block in _parts(result)
@@ -148,11 +149,36 @@ class ResponsesFormat(WireFormat):
                 assert isinstance(block, MEDIA)
                 return {"type": "input_text", "text": notice(block)}
 
-    def _shown(self, image: ImageBlock) -> dict[str, Any]:
-        """An image that a tool shows. What cannot be shown is no mistake of the caller's, and no reason to end the run."""
-        if self._dialect.complaint(image):
-            return {"type": "input_text", "text": notice(image)}
-        return _image(image)
+    def _shown(self, block: MediaBlock) -> dict[str, Any]:
+        """A file that a tool shows. What cannot be shown is no mistake of the caller's, and no reason to end the run."""
+        if isinstance(block, ImageBlock) and not self._dialect.complaint(block):
+            return _image(block)
+        if isinstance(block, DocumentBlock):
+            return _document(block)
+        return {"type": "input_text", "text": notice(block)}
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    """A function, as the model is told of it.
+
+    Raises:
+        ConfigError: The API refuses its schema.
+    """
+    refuse_at_the_top(tool, VENDOR, NOT_AT_THE_TOP)
+    with strictly(tool, VENDOR):
+        schema = strict_schema(tool.input_schema) if tool.strict else tool.input_schema
+    wire: dict[str, Any] = {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": schema,
+        "strict": tool.strict,  # left out it means true, and optional arguments would be required
+    }
+    if tool.defer_loading:
+        wire["defer_loading"] = True
+    if tool.allowed_callers is not None:
+        wire["allowed_callers"] = [CALLERS[name] for name in tool.allowed_callers]
+    return wire
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
@@ -162,7 +188,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return wire if call.caller is None else {**wire, "caller": call.caller}
 
 
-def _parts(result: ToolResult) -> Iterable[TextBlock | ImageBlock]:
+def _parts(result: ToolResult) -> Iterable[TextBlock | MediaBlock]:
     assert not isinstance(result.content, str)
     return result.content
 

@@ -72,8 +72,9 @@ class Anthropic(HTTPProvider):
         code_execution: Let the model run code in a container; its container is used again as long as it lives. A
             string is a version of the tool.
         citations: Ask for citations of the documents in the conversation.
-        tool_options: Members for the definition of a tool, by its name: `{"search": {"defer_loading": True}}`. A
-            `type` (`{"memory": {"type": "memory_20250818"}}`) makes yours answer to one that the model knows.
+        tool_options: Members for the definition of a tool, by its name, that win over the tool's own options. A `type`
+            (`{"bash": {"type": "bash_20250124"}}`) makes yours answer to one that the model knows; "custom" makes one
+            with `native_types` go with its description and schema.
         api_version: The `anthropic-version` header.
         shared: See `SharedOptions`; in `extra_body`, `messages` and `stream` are not yours.
 

@@ -1,4 +1,4 @@
-"""Tools for agents that work with files and a shell; for Linux and macOS.
+"""Tools for agents that work with files and a shell, or that remember; for Linux and macOS.
 
     from alloy_actors.tools import bash, edit, read, write
 
@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 from alloy_actors.tools._bash import BashSettings, Environment, Executor, make_bash
 from alloy_actors.tools._edit import make_edit
+from alloy_actors.tools._memory import memory
+from alloy_actors.tools._memory_directory import DirectoryFiles
+from alloy_actors.tools._memory_files import InMemoryFiles, MemoryFiles
 from alloy_actors.tools._paths import checked_roots, resolve_path
 from alloy_actors.tools._read import make_read
 from alloy_actors.tools._write import make_write
@@ -24,7 +27,19 @@ if TYPE_CHECKING:
 
     from alloy_actors.tooldef import Tool
 
-__all__ = ["bash", "bash_tool", "edit", "file_tools", "read", "resolve_path", "write"]
+__all__ = [
+    "DirectoryFiles",
+    "InMemoryFiles",
+    "MemoryFiles",
+    "bash",
+    "bash_tool",
+    "edit",
+    "file_tools",
+    "memory",
+    "read",
+    "resolve_path",
+    "write",
+]
 
 read: Tool = make_read(None)
 """Lines of a text file, numbered."""

@@ -130,7 +130,7 @@ def _enter(
     for attempt in range(1, _ATTEMPTS + 1):
         shown, real = _resolve(path, ctx, roots)
         try:
-            return shown, real, _open_directory(os.path.dirname(real), create=create)  # noqa: PTH120  (no file)
+            return shown, real, open_directory(os.path.dirname(real), create=create)  # noqa: PTH120  (no file)
         except OSError as error:  # a link where there was none a moment ago, or a file amid the path
             if error.errno not in {errno.ELOOP, errno.ENOTDIR} or attempt == _ATTEMPTS:
                 raise
@@ -212,7 +212,7 @@ def real_path(path: str) -> str:
     return done or "/"
 
 
-def _open_directory(real: str, *, create: bool) -> int:
+def open_directory(real: str, *, create: bool) -> int:
     """Open a directory by a path without links, refusing links at every step.
 
     Raises:

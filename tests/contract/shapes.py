@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from alloy_actors.content import (
     AudioBlock,
     DocumentBlock,
@@ -21,9 +25,11 @@ from alloy_actors.content import (
 )
 from alloy_actors.provider import ModelRequest
 from alloy_actors.tooldef import tool
+from alloy_actors.tools import InMemoryFiles, memory
 
 ELSEWHERE = "another-origin"
 IMAGE = ImageBlock("image/png", "aW1hZ2U=")
+NOTES = memory(InMemoryFiles())
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -44,6 +50,17 @@ async def now() -> str:
     return "12:00"
 
 
+@tool(
+    strict=True,
+    input_examples=[{"city": "Paris"}],
+    defer_loading=True,
+    allowed_callers=["direct", "code_execution"],
+)
+async def weather(city: str, days: Annotated[int, Field(ge=1)] = 1) -> str:
+    """The weather."""
+    return f"{city}: sun for {days}"
+
+
 def said(origin: str | None, *blocks) -> Message:
     return Message("assistant", blocks, model="m" if origin else None, origin=origin)
 
@@ -58,6 +75,8 @@ def shapes(origin: str) -> dict[str, ModelRequest]:
         "system_prompt": ModelRequest((user("hi"),), system_prompt="Be brief."),
         "conversation": ModelRequest((user("hi"), assistant("hello"), user("and?"))),
         "tools": ModelRequest((user("hi"),), (add, now)),
+        "tool_with_options": ModelRequest((user("hi"),), (weather, now)),
+        "memory_tool": ModelRequest((user("hi"),), (NOTES,)),
         "tool_round": ModelRequest(
             (user("hi"), said(origin, TextBlock("Let me see."), *calls), user(*results)), (add, now)
         ),
@@ -65,6 +84,23 @@ def shapes(origin: str) -> dict[str, ModelRequest]:
         "text_beside_results": ModelRequest((user("hi"), said(origin, *calls), user(*results, "Hurry up."))),
         "image_in_a_result": ModelRequest(
             (user("hi"), said(origin, calls[0]), user(ToolResult("call_1", (TextBlock("a plot"), IMAGE)))),
+        ),
+        "files_in_a_result": ModelRequest(
+            (
+                user("hi"),
+                said(origin, calls[0]),
+                user(
+                    ToolResult(
+                        "call_1",
+                        (
+                            TextBlock("what I found"),
+                            DocumentBlock("application/pdf", "cGRm", title="paper.pdf"),
+                            VideoBlock("video/mp4", uri="https://example.org/a.mp4"),
+                            TextBlock("and no more"),
+                        ),
+                    )
+                ),
+            ),
         ),
         "invalid_arguments": ModelRequest(
             (

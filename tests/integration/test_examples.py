@@ -65,6 +65,12 @@ SAYS = {
         "a busy model costs patience and no time: passed",
         "a real exchange is played back without its server: passed",
     ],
+    "memory_tool.py": [
+        "Created /memories/ada.md.",
+        "     1\tAda drinks tea.",
+        "/memories is empty.",
+        "Passwords are not kept here.",
+    ],
     "own_tools.py": [
         "price({'item': 'tea'}) -> 4.5",
         "price({'item': 'gold'}) -> There is no 'gold'; there are: tea, coffee.",

@@ -110,6 +110,7 @@ def test_workers_are_started_on_demand_and_kept_warm() -> None:
 
 
 def test_no_more_than_the_limit_run_at_once_and_the_rest_waits_its_turn() -> None:
+    """T35: a cap."""
     lock = threading.Lock()
     running_now = [0]
     most = [0]

@@ -12,6 +12,7 @@ HEAVY = [
     "httpx",
     "httpx_aiohttp",
     "httpcore",
+    "jsonschema",
     "prompt_toolkit",
     "rich",
     "sqlite3",

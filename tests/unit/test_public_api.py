@@ -17,6 +17,7 @@ PUBLIC = [
     "alloy_actors",
     "alloy_actors.local",
     "alloy_actors.testing",
+    "alloy_actors.tools",
 ]
 OURS = ("supervisors", "alloy_actors")
 

@@ -1,7 +1,7 @@
 """Providers against a server that others wrote; whole agents against it are in test_llmock_agents.py."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -25,6 +25,12 @@ class Weather:
         "properties": {"city": {"type": "string"}},
         "required": ["city"],
     }
+
+    strict = False
+    input_examples = ()
+    defer_loading = False
+    allowed_callers = None
+    native_types: ClassVar[dict[str, str]] = {}
 
     def cached_wire(self, _format: object) -> None:
         return None

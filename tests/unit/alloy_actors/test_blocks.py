@@ -40,9 +40,9 @@ def test_a_file_is_here_or_elsewhere(cls) -> None:
 def test_a_tool_result_is_text_or_text_and_images() -> None:
     image = ImageBlock("image/png", "aGk=")
     result = ToolResult("c", [TextBlock("a"), image, TextBlock("b")])
-    assert (result.text, result.images) == ("a\nb", (image,))
+    assert (result.text, result.media) == ("a\nb", (image,))
     assert isinstance(result.content, tuple)
-    assert (ToolResult("c", "x").text, ToolResult("c", "x").images) == ("x", ())
+    assert (ToolResult("c", "x").text, ToolResult("c", "x").media) == ("x", ())
     for wrong in (None, 7, [ToolCall("c", "t", {})], ["text"]):
         with pytest.raises(TypeError, match="ToolResult content must be"):
             ToolResult("c", wrong)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from alloy_actors.content import (
+    AudioBlock,
+    DocumentBlock,
     ImageBlock,
     Message,
     TextBlock,
@@ -15,6 +17,7 @@ from alloy_actors.content import (
     ToolCall,
     ToolResult,
     Usage,
+    VideoBlock,
     assistant,
     user,
 )
@@ -43,6 +46,18 @@ SESSION = Session(
     usage=Usage(1, 2, 3, 4),
     metadata={"name": "guide", "nested": {"list": [1, None, True]}},
 )
+
+
+def test_files_in_a_tools_result_come_back_as_they_were() -> None:
+    parts = (
+        TextBlock("what I found"),
+        ImageBlock("image/png", "aGk="),
+        VideoBlock("video/mp4", uri="https://example.org/a.mp4"),
+        AudioBlock("audio/wav", "aGk="),
+        DocumentBlock("application/pdf", "aGk=", title="paper.pdf"),
+    )
+    session = Session(id="s", messages=(Message("user", [ToolResult("c1", parts)]),))
+    assert Session.from_json(session.to_json()) == session
 
 
 def test_a_session_comes_back_as_it_was() -> None:

@@ -135,6 +135,8 @@ def test_plain_and_async_tools_answer_in_call_order() -> None:
 
 
 def test_calls_of_a_batch_run_side_by_side_and_results_keep_call_order() -> None:
+    """T35: concurrent, order kept."""
+
     async def main() -> None:
         gate = asyncio.Event()
 
@@ -156,6 +158,7 @@ def test_calls_of_a_batch_run_side_by_side_and_results_keep_call_order() -> None
 
 
 def test_a_tool_that_is_not_concurrent_is_a_barrier() -> None:
+    """T35: [par seq par]."""
     seen: list[str] = []
 
     async def free(n: int = 0) -> None:
@@ -205,6 +208,7 @@ class Word(enum.StrEnum):
     ],
 )
 def test_a_return_value_becomes_text_and_data(value: Any, text: str, data: Any) -> None:
+    """T43; T40."""
     for made in both_kinds(lambda: value):
         outcome = asyncio.run(one(made))
         assert (outcome.result.content, outcome.data, outcome.result.is_error) == (text, data, False)
@@ -252,6 +256,7 @@ def _raises(error: BaseException) -> Callable[[], Any]:
 def test_whatever_a_tool_raises_is_one_line_for_the_model_and_one_record_for_us(
     body: Callable[[], Any], start: str
 ) -> None:
+    """T36, T37."""
     for made in both_kinds(body):
         with capture_logs() as logs:
             outcome = asyncio.run(one(made))
@@ -282,6 +287,7 @@ def test_a_keyboard_interrupt_of_an_async_tool_stays_with_it_off_the_main_thread
 
 
 def test_a_tool_error_is_its_text_and_not_logged() -> None:
+    """T36; T40: of errors too."""
     for made in both_kinds(_raises(ToolError("try the other one \udce4"))):
         with capture_logs() as logs:
             outcome = asyncio.run(one(made))
@@ -292,6 +298,7 @@ def test_a_tool_error_is_its_text_and_not_logged() -> None:
 
 
 def test_unknown_tools_and_unreadable_arguments_are_answered_without_running() -> None:
+    """T36: unknown; T39: no object."""
     ran: list[int] = []
 
     def works(n: int) -> None:
@@ -315,7 +322,33 @@ def test_unknown_tools_and_unreadable_arguments_are_answered_without_running() -
     assert sorted(observer.ends) == ["1", "2", "3", "4"]
 
 
+@pytest.mark.parametrize("body", [_raises(ValueError("x")), _raises(ToolError("x")), lambda: sys.exit(1)])
+def test_failures_between_sequential_calls_stop_none_of_them(body: Callable[[], Any]) -> None:
+    """T36: concurrent or not."""
+    for made in both_kinds(body):
+        broken = tool(made.function, name="broken", concurrent=False)
+        with capture_logs():
+            outcomes = asyncio.run(
+                run(calls("broken", "fine", "broken", "fine"), broken, tool(lambda: "fine", name="fine"))
+            )
+        assert [outcome.result.is_error for outcome in outcomes] == [True, False, True, False]
+
+
+def test_a_sequential_tool_that_takes_too_long_is_answered_and_the_next_one_runs() -> None:
+    """T38: sequential too."""
+
+    @tool(concurrent=False, timeout=0.02)
+    async def slow() -> None:
+        await asyncio.Event().wait()
+
+    outcomes = asyncio.run(run(calls("slow", "fine"), slow, tool(lambda: "fine", name="fine")))
+    assert [outcome.result.is_error for outcome in outcomes] == [True, False]
+    assert "timed out after 0.02s" in outcomes[0].result.text
+
+
 def test_long_results_lose_their_middle() -> None:
+    """T45."""
+
     @tool(max_result_chars=10)
     def long() -> str:
         return "abcdefgh" + "ä" * 100 + "yz"
@@ -325,6 +358,7 @@ def test_long_results_lose_their_middle() -> None:
 
 
 def test_an_async_tool_that_takes_too_long_is_cancelled_and_answered() -> None:
+    """T38: the text, ids kept; seconds here, where the reference has milliseconds."""
     ended: list[str] = []
 
     @tool(timeout=0.02)
@@ -421,6 +455,7 @@ def test_the_deadline_of_the_run_bounds_a_call_and_reaches_the_context() -> None
 
 
 def test_cancelling_the_run_cancels_async_tools_and_abandons_plain_ones() -> None:
+    """T46."""
     workers = Threads()
     contexts: list[ToolContext] = []
     cleaned: list[str] = []

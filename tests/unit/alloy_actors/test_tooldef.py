@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from alloy_actors.errors import ConfigError
-from alloy_actors.tool_schema import ToolInputError
+from alloy_actors.tool_input import ToolInputError
 from alloy_actors.tooldef import Cancelled, Tool, ToolContext, tool, toolbox
 
 
@@ -309,7 +309,7 @@ def test_an_option_out_of_range_is_refused_by_name(options: dict[str, Any], fiel
 
 
 def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises(TypeError, match="retries"):
+    with pytest.raises(ConfigError, match="'retries'; valid options: .*timeout"):
         tool(retries=3)  # type: ignore[call-overload] # the case
 
 

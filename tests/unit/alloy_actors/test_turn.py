@@ -117,6 +117,7 @@ def test_history_comes_before_the_new_message(listen: bool) -> None:
 
 
 def test_a_tool_learns_where_it_runs(listen: bool) -> None:
+    """T42."""
     scene = Scene(
         [tool_call("where"), "ok"],
         listen=listen,

@@ -26,6 +26,7 @@ class Tool:
     name: str
     description: str = "Does it."
     input_schema: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool = False
     kept: list[tuple[object, bytes]] = field(default_factory=list)
     encoded: int = 0
 

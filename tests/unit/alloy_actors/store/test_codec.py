@@ -51,6 +51,10 @@ BLOCKS = (
 WITH_A_URI = (
     ImageBlock("", uri="https://example.org/cat.png"),
     ToolResult("call-1", (TextBlock("a cat"), ImageBlock("image/png", "aGk="))),
+    ToolResult(
+        "call-1",
+        (VideoBlock("video/mp4", uri="https://example.org/a"), DocumentBlock("application/pdf", "aGk=")),
+    ),
 )
 MESSAGE = Message("assistant", (*BLOCKS, *WITH_A_URI), model="m-1", origin="o-1")
 SAMPLES = (

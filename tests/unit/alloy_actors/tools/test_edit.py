@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alloy_actors.errors import ToolError
-from alloy_actors.tool_schema import ToolInputError
+from alloy_actors.tool_input import ToolInputError
 from alloy_actors.tools import edit
 from alloy_actors.tools._edit import MAX_SIZE, _Text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alloy_actors.errors import ToolError
-from alloy_actors.tool_schema import ToolInputError
+from alloy_actors.tool_input import ToolInputError
 from alloy_actors.tooldef import Cancelled, ToolContext
 from alloy_actors.tools import read
 from alloy_actors.tools._read import LINE, MAX_RESULT_CHARS, SHOWN

@@ -1,0 +1,91 @@
+"""What a model sends to a tool: who takes it, and what the model is told of arguments that do not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from alloy_actors.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+_SHOWN_ERRORS = 5  # a model that got more wrong than this learns nothing from a longer list
+_SHOWN_INPUT = 80  # characters of a wrong value quoted back to the model
+
+
+class ToolInputError(ToolError):
+    """The model's arguments do not fit; the text names the tool, the fields and what was expected."""
+
+
+class ToolArguments(Protocol):
+    """A tool's parameters: their schema for the model, and their check."""
+
+    @property
+    def call(self) -> Callable[..., Any]:
+        """What is called with the bound arguments."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema, an object; not to be changed.
+
+        Raises:
+            ConfigError: None can be made.
+        """
+
+    @property
+    def wants_context(self) -> bool:
+        """Whether a parameter gets the context."""
+
+    def bind(self, given: Mapping[str, Any], context: object) -> dict[str, Any]:
+        """Check what the model gave, and return keyword arguments.
+
+        Raises:
+            ToolInputError: It does not fit.
+        """
+
+
+def misfit(tool: str, complaints: Sequence[str]) -> ToolInputError:
+    """The error that lists what is wrong, field by field."""
+    parts = list(complaints[:_SHOWN_ERRORS])
+    if len(complaints) > _SHOWN_ERRORS:
+        parts.append(f"and {len(complaints) - _SHOWN_ERRORS} more")
+    text = "; ".join(parts)
+    return ToolInputError(f"Tool {tool}: invalid arguments. {text}. Correct them and call the tool again.")
+
+
+def missing(field: str) -> str:
+    """A complaint: it is not there."""
+    return f"{field}: required, but missing"
+
+
+def unknown(field: str) -> str:
+    """A complaint: nobody takes it."""
+    return f"{field}: the tool has no such parameter"
+
+
+def wrong(field: str, what: str, value: object) -> str:
+    """A complaint: it is another than was asked for."""
+    return f"{field}: {what.rstrip('.')} (got {short(value)})"
+
+
+def short(value: object) -> str:
+    """A wrong value, to quote back."""
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN_INPUT else shown[:_SHOWN_INPUT] + "..."
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """Those of pydantic."""
+    return [_complaint(item) for item in error.errors(include_url=False, include_context=False)]
+
+
+def _complaint(item: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in item["loc"]) or "arguments"
+    if item["type"] == "missing":
+        return missing(field)
+    if item["type"] == "extra_forbidden":
+        return unknown(field)
+    return wrong(field, item["msg"], item["input"])
