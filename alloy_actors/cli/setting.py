@@ -37,6 +37,7 @@ class Flags:
     name: str | None
     quiet: bool
     verbose: bool
+    fallback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,13 @@ def started(flags: Flags) -> Iterator[Setting]:
     try:
         with Providers() as providers:
             provider = providers.make(choice)
+            fallbacks = [providers.make_fallback(model) for model in flags.fallback]
             options = {
                 "tools": tools,
                 "system_prompt": flags.system,
                 "max_turns": flags.max_turns,
                 "max_retries": flags.max_retries,
+                "fallback_providers": fallbacks,
                 "timeout": flags.timeout,
                 "context": {"allowed_paths": list(flags.allow)},
             }

@@ -51,12 +51,12 @@ async def complete_with_retry(
     Raises:
         ProviderError: The last one.
     """
-    attempts = Attempts(provider, max_retries=max_retries, backoff=backoff, asker=asker, random=random)
-    return await attempts.ask(request, on_deltas)
+    candidate = Candidate(provider, max_retries=max_retries, backoff=backoff, asker=asker, random=random)
+    return await candidate.ask(request, on_deltas)
 
 
-class Attempts:
-    """What one provider gets to answer one request.
+class Candidate:
+    """One of the providers that may answer a request, and what it has been asked so far.
 
     Attributes:
         provider: Whom to ask.
