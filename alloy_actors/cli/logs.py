@@ -29,7 +29,7 @@ def route_logs(tell: Callable[[str], object], *, verbose: bool) -> None:
         elif record["event"] == "provider_retry":
             tell(f"{record['error']}: trying again in {record['wait']:.1f} s")
         elif record["event"] == "provider_fallback":
-            tell(f"{record['error']}: asking {record['to']} instead")
+            tell(f"{record.get('error', 'cooling down')}: asking {record['to']} instead")
         raise structlog.DropEvent
 
     structlog.configure(

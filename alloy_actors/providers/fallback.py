@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alloy_actors.errors import ProviderError
 from alloy_actors.logs import log
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from alloy_actors.provider import ModelReply, ModelRequest, OnDeltas, Provider
+
+SOONER: Final = 0.9  # of a wait: one that is as long, on the same key perhaps, is no way out
 
 
 async def complete_with_fallback(
@@ -55,10 +57,16 @@ async def complete_with_fallback(
     last: ProviderError | None = None
 
     def other_way(seconds: float) -> bool:
-        return any(not other.passed_over and cooling(other.provider) < seconds for other in candidates)
+        return any(
+            not other.passed_over and cooling(other.provider) < SOONER * seconds for other in candidates
+        )
 
     while True:
         candidate = candidates.popleft()
+        if seconds := candidate.pass_over(other_way):
+            candidates.append(candidate)
+            _say(candidate, candidates[0], cooling=round(seconds, 3))
+            continue
         request = await request_for(candidate.provider)
         if last is not None and request.deadline.expired:
             raise last
@@ -70,16 +78,13 @@ async def complete_with_fallback(
             if candidate.heard or not candidates or not may_help(error) or request.deadline.expired:
                 raise
             last = error
-            log.warning(
-                "provider_fallback",
-                request_id=request.request_id,
-                model=candidate.provider.model,
-                to=candidates[0].provider.model,
-                error=type(error).__name__,
-                status=error.status,
-            )
+            _say(candidate, candidates[0], error=type(error).__name__, status=error.status)
         else:
             return reply, candidate.provider
+
+
+def _say(candidate: Candidate, then: Candidate, **facts: object) -> None:
+    log.warning("provider_fallback", model=candidate.provider.model, to=then.provider.model, **facts)
 
 
 def may_help(error: ProviderError) -> bool:

@@ -11,7 +11,7 @@ from alloy_actors.errors import ProviderError
 from alloy_actors.logs import log
 from alloy_actors.pauses import pause
 from alloy_actors.providers.attempts import attempted
-from alloy_actors.providers.limits import Busy, limiter_of
+from alloy_actors.providers.limits import Busy, cooling, limiter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,6 +83,14 @@ class Candidate:
         self._backoff = backoff
         self._asker = asker
         self._random = random
+
+    def pass_over(self, other_way: Callable[[float], bool]) -> float:
+        """Seconds that its key cools down, if that is not to be waited for; else 0.0. `other_way` is that of `ask`."""
+        seconds = cooling(self.provider)
+        if seconds <= self._longest_pause() or not other_way(seconds):
+            return 0.0
+        self.passed_over = True
+        return seconds
 
     async def ask(
         self,
