@@ -50,6 +50,9 @@ async def complete_with_fallback(
     Raises:
         ProviderError: The last one.
     """
+    if len(providers) == 1:
+        only = Candidate(providers[0], max_retries=max_retries, backoff=backoff, asker=asker)
+        return await only.ask(await request_for(only.provider), on_deltas), only.provider
     distinct = {id(provider): provider for provider in providers}.values()
     candidates = deque(
         Candidate(provider, max_retries=max_retries, backoff=backoff, asker=asker) for provider in distinct

@@ -121,33 +121,66 @@ class Candidate:
             self._not_before = 0.0
         while True:
             limiter = limiter_of(self.provider)
-            if limiter is not None and not limiter.enter_now():
-                await self._enter(limiter, request, other_way)
+            number = 0
+            if limiter is not None:
+                if not limiter.enter_now():
+                    await self._enter(limiter, request, other_way)
+                number = limiter.number
+            self.made += 1
             try:
-                return await self._attempt(limiter, request, None if on_deltas is None else listen)
-            except ProviderError as error:
-                if self.heard or not error.retryable or self.made > self._max_retries:
-                    raise
-                shared = limiter is not None and isinstance(error, Busy)
-                wait = self._pause_after(error, limiter if shared else None)
-                if wait >= request.deadline.remaining():
-                    raise
-                if wait > self._longest_pause() and other_way(wait):
-                    self.passed_over = True
-                    if not shared:
-                        self._not_before = time.monotonic() + wait
-                    raise
-                log.info(
-                    "provider_retry",
-                    request_id=request.request_id,
-                    model=self.provider.model,
-                    attempt=self.made,
-                    wait=round(wait, 3),
-                    error=type(error).__name__,
-                    status=error.status,
+                reply = await attempted(
+                    self.provider, request, None if on_deltas is None else listen, self.made
                 )
-            if not shared:  # else the next attempt waits for its turn
+            except ProviderError as error:
+                cooled = None
+                if limiter is not None and isinstance(error, Busy):
+                    cooled = limiter
+                    facts = {"model": self.provider.model, "request_id": request.request_id}
+                    cooled.refused(number, error, self._backoff, **facts)
+                wait = self._wait_before_next(error, request, cooled, other_way)
+                if wait is None:
+                    raise
+            else:
+                if limiter is not None:
+                    limiter.answered(number)
+                return reply
+            finally:
+                if limiter is not None:
+                    limiter.leave()
+            if cooled is None:  # else the next attempt waits for its turn
                 await pause(wait)
+
+    def _wait_before_next(
+        self,
+        error: ProviderError,
+        request: ModelRequest,
+        cooled: Limiter | None,
+        other_way: Callable[[float], bool],
+    ) -> float | None:
+        """Seconds, those of the cool-down where there is one; None when this attempt was the last one for now."""
+        if self.heard or not error.retryable or self.made > self._max_retries:
+            return None
+        if cooled is not None:
+            wait = cooled.cooling()
+        else:
+            wait = max(self._random(0.0, self._longest_pause()), error.retry_after or 0.0)
+        if wait >= request.deadline.remaining():
+            return None
+        if wait > self._longest_pause() and other_way(wait):
+            self.passed_over = True
+            if cooled is None:
+                self._not_before = time.monotonic() + wait
+            return None
+        log.info(
+            "provider_retry",
+            request_id=request.request_id,
+            model=self.provider.model,
+            attempt=self.made,
+            wait=round(wait, 3),
+            error=type(error).__name__,
+            status=error.status,
+        )
+        return wait
 
     async def _enter(
         self, limiter: Limiter, request: ModelRequest, other_way: Callable[[float], bool]
@@ -161,33 +194,6 @@ class Candidate:
         except Busy:
             self.passed_over = hurried
             raise
-
-    async def _attempt(
-        self, limiter: Limiter | None, request: ModelRequest, on_deltas: OnDeltas | None
-    ) -> ModelReply:
-        """One request that has a place in flight."""
-        self.made += 1
-        if limiter is None:
-            return await attempted(self.provider, request, on_deltas, self.made)
-        number = limiter.number
-        try:
-            reply = await attempted(self.provider, request, on_deltas, self.made)
-        except Busy as error:
-            limiter.refused(
-                number, error, self._backoff, model=self.provider.model, request_id=request.request_id
-            )
-            raise
-        else:
-            limiter.answered(number)
-            return reply
-        finally:
-            limiter.leave()
-
-    def _pause_after(self, error: ProviderError, limiter: Limiter | None) -> float:
-        """Seconds before the next attempt may be made: a pause of our own, or the key's cool-down."""
-        if limiter is not None:
-            return limiter.cooling()
-        return max(self._random(0.0, self._longest_pause()), error.retry_after or 0.0)
 
     def _longest_pause(self) -> float:
         """Seconds that the pause before the next attempt may take, if the provider asks for nothing."""
