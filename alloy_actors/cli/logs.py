@@ -19,7 +19,7 @@ def route_logs(tell: Callable[[str], object], *, verbose: bool) -> None:
 
     Args:
         tell: Gets one line.
-        verbose: Tell everything from INFO on; else only that a request is being tried again, since that takes time.
+        verbose: Tell everything from INFO on; else only that a request is being tried again, since that takes time, or elsewhere.
     """
 
     def route(_logger: object, _method: str, record: MutableMapping[str, Any]) -> str:
@@ -28,6 +28,8 @@ def route_logs(tell: Callable[[str], object], *, verbose: bool) -> None:
             tell(f"{record['event']} {facts}")
         elif record["event"] == "provider_retry":
             tell(f"{record['error']}: trying again in {record['wait']:.1f} s")
+        elif record["event"] == "provider_fallback":
+            tell(f"{record.get('error', 'cooling down')}: asking {record['to']} instead")
         raise structlog.DropEvent
 
     structlog.configure(

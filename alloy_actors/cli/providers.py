@@ -129,6 +129,18 @@ class Providers:
         options = {name: value for name, value in given.items() if value is not None}
         return model_strings.provider_from(f"{choice.provider}:{model}", **options)
 
+    def make_fallback(self, model: str) -> Provider:
+        """The provider for a value of `--fallback`, whose key is in its usual variable.
+
+        Raises:
+            ConfigError: As `chosen` and `make`; the message names the flag.
+            LocalServerError: The embedded server did not start.
+        """
+        try:
+            return self.make(chosen(Choice(model=model)))
+        except ConfigError as error:
+            raise ConfigError(f"--fallback {model}: {error}") from None
+
     def _local_server(self) -> str:
         from alloy_actors.local import LocalServer
 

@@ -42,7 +42,8 @@ async def _run(prompt: str, flags: Flags, setting: Setting, *, as_json: bool, st
         hear = _write_event
     result, signum = await ask(agent, prompt, hear)
     if as_json and not stream:
-        output.answer(result_json(result, setting.provider.model))
+        answered_by = result.messages[-1].model if result.ok and result.messages else None
+        output.answer(result_json(result, answered_by or setting.provider.model))
     if said := end_text(result, flags.max_turns):
         output.complain(said, COMMAND)
     if flags.verbose:

@@ -38,6 +38,7 @@ class Flags:
     quiet: bool
     verbose: bool
     max_budget_cents: float | None = None
+    fallback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,13 @@ def started(flags: Flags) -> Iterator[Setting]:
     try:
         with Providers() as providers:
             provider = providers.make(choice)
+            fallbacks = [providers.make_fallback(model) for model in flags.fallback]
             options = {
                 "tools": tools,
                 "system_prompt": flags.system,
                 "max_turns": flags.max_turns,
                 "max_retries": flags.max_retries,
+                "fallback_providers": fallbacks,
                 "timeout": flags.timeout,
                 "max_budget_cents": flags.max_budget_cents,
                 "context": {"allowed_paths": list(flags.allow)},

@@ -65,11 +65,11 @@ def is_cleared(result: ToolResult) -> bool:
 
 
 def size(result: ToolResult) -> int:
-    """Bytes of a result, images included."""
+    """Bytes of a result, files included."""
     if isinstance(result.content, str):
         return len(result.content.encode(errors="replace"))
-    images = sum(len(image.data or image.uri or "") for image in result.images)
-    return len(result.text.encode(errors="replace")) + images
+    files = sum(len(one.data or one.uri or "") for one in result.media)
+    return len(result.text.encode(errors="replace")) + files
 
 
 def _newest(messages: Sequence[Message], keep: int) -> set[tuple[int, int]]:

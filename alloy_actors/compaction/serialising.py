@@ -50,8 +50,8 @@ def _labelled(block: ContentBlock, speaker: str) -> str:
             return f"[{speaker} tool call]\n{block.name}({arguments})"
         case ToolResult():
             label = "Tool error" if block.is_error else "Tool result"
-            images = "".join(f"\n[{image.mime_type or 'image'}]" for image in block.images)
-            return f"[{label}]\n{_shortened(block.text)}{images}"
+            files = "".join(f"\n[{one.mime_type or one.type}]" for one in block.media)
+            return f"[{label}]\n{_shortened(block.text)}{files}"
         case ServerToolResult():
             return f"[Tool result]\n{_shortened(block.content)}"
         case RedactedThinkingBlock():

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alloy_actors.errors import ProviderError
 from alloy_actors.logs import log
 from alloy_actors.providers.limits import cooling
-from alloy_actors.providers.retry import Attempts
+from alloy_actors.providers.retry import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from alloy_actors.provider import ModelReply, ModelRequest, OnDeltas, Provider
+
+SOONER: Final = 0.9  # of a wait: one that is as long, on the same key perhaps, is no way out
 
 
 async def complete_with_fallback(
@@ -48,38 +50,44 @@ async def complete_with_fallback(
     Raises:
         ProviderError: The last one.
     """
+    if len(providers) == 1:
+        only = Candidate(providers[0], max_retries=max_retries, backoff=backoff, asker=asker)
+        return await only.ask(await request_for(only.provider), on_deltas), only.provider
     distinct = {id(provider): provider for provider in providers}.values()
-    turns = deque(
-        Attempts(provider, max_retries=max_retries, backoff=backoff, asker=asker) for provider in distinct
+    candidates = deque(
+        Candidate(provider, max_retries=max_retries, backoff=backoff, asker=asker) for provider in distinct
     )
     last: ProviderError | None = None
 
     def other_way(seconds: float) -> bool:
-        return any(not other.passed_over and cooling(other.provider) < seconds for other in turns)
+        return any(
+            not other.passed_over and cooling(other.provider) < SOONER * seconds for other in candidates
+        )
 
     while True:
-        turn = turns.popleft()
-        request = await request_for(turn.provider)
+        candidate = candidates.popleft()
+        if seconds := candidate.pass_over(other_way):
+            candidates.append(candidate)
+            _say(candidate, candidates[0], cooling=round(seconds, 3))
+            continue
+        request = await request_for(candidate.provider)
         if last is not None and request.deadline.expired:
             raise last
         try:
-            reply = await turn.ask(request, on_deltas, other_way)
+            reply = await candidate.ask(request, on_deltas, other_way)
         except ProviderError as error:
-            if turn.passed_over:
-                turns.append(turn)
-            if turn.heard or not turns or not may_help(error) or request.deadline.expired:
+            if candidate.passed_over:
+                candidates.append(candidate)
+            if candidate.heard or not candidates or not may_help(error) or request.deadline.expired:
                 raise
             last = error
-            log.warning(
-                "provider_fallback",
-                request_id=request.request_id,
-                model=turn.provider.model,
-                to=turns[0].provider.model,
-                error=type(error).__name__,
-                status=error.status,
-            )
+            _say(candidate, candidates[0], error=type(error).__name__, status=error.status)
         else:
-            return reply, turn.provider
+            return reply, candidate.provider
+
+
+def _say(candidate: Candidate, then: Candidate, **facts: object) -> None:
+    log.warning("provider_fallback", model=candidate.provider.model, to=then.provider.model, **facts)
 
 
 def may_help(error: ProviderError) -> bool:

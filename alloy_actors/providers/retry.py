@@ -11,7 +11,7 @@ from alloy_actors.errors import ProviderError
 from alloy_actors.logs import log
 from alloy_actors.pauses import pause
 from alloy_actors.providers.attempts import attempted
-from alloy_actors.providers.limits import Busy, limiter_of
+from alloy_actors.providers.limits import Busy, cooling, limiter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,12 +51,12 @@ async def complete_with_retry(
     Raises:
         ProviderError: The last one.
     """
-    attempts = Attempts(provider, max_retries=max_retries, backoff=backoff, asker=asker, random=random)
-    return await attempts.ask(request, on_deltas)
+    candidate = Candidate(provider, max_retries=max_retries, backoff=backoff, asker=asker, random=random)
+    return await candidate.ask(request, on_deltas)
 
 
-class Attempts:
-    """What one provider gets to answer one request.
+class Candidate:
+    """One of the providers that may answer a request, and what it has been asked so far.
 
     Attributes:
         provider: Whom to ask.
@@ -83,6 +83,14 @@ class Attempts:
         self._backoff = backoff
         self._asker = asker
         self._random = random
+
+    def pass_over(self, other_way: Callable[[float], bool]) -> float:
+        """Seconds that its key cools down, if that is not to be waited for; else 0.0. `other_way` is that of `ask`."""
+        seconds = cooling(self.provider)
+        if seconds <= self._longest_pause() or not other_way(seconds):
+            return 0.0
+        self.passed_over = True
+        return seconds
 
     async def ask(
         self,
@@ -113,33 +121,66 @@ class Attempts:
             self._not_before = 0.0
         while True:
             limiter = limiter_of(self.provider)
-            if limiter is not None and not limiter.enter_now():
-                await self._enter(limiter, request, other_way)
+            number = 0
+            if limiter is not None:
+                if not limiter.enter_now():
+                    await self._enter(limiter, request, other_way)
+                number = limiter.number
+            self.made += 1
             try:
-                return await self._attempt(limiter, request, None if on_deltas is None else listen)
-            except ProviderError as error:
-                if self.heard or not error.retryable or self.made > self._max_retries:
-                    raise
-                shared = limiter is not None and isinstance(error, Busy)
-                wait = self._pause_after(error, limiter if shared else None)
-                if wait >= request.deadline.remaining():
-                    raise
-                if wait > self._longest_pause() and other_way(wait):
-                    self.passed_over = True
-                    if not shared:
-                        self._not_before = time.monotonic() + wait
-                    raise
-                log.info(
-                    "provider_retry",
-                    request_id=request.request_id,
-                    model=self.provider.model,
-                    attempt=self.made,
-                    wait=round(wait, 3),
-                    error=type(error).__name__,
-                    status=error.status,
+                reply = await attempted(
+                    self.provider, request, None if on_deltas is None else listen, self.made
                 )
-            if not shared:  # else the next attempt waits for its turn
+            except ProviderError as error:
+                cooled = None
+                if limiter is not None and isinstance(error, Busy):
+                    cooled = limiter
+                    facts = {"model": self.provider.model, "request_id": request.request_id}
+                    cooled.refused(number, error, self._backoff, **facts)
+                wait = self._wait_before_next(error, request, cooled, other_way)
+                if wait is None:
+                    raise
+            else:
+                if limiter is not None:
+                    limiter.answered(number)
+                return reply
+            finally:
+                if limiter is not None:
+                    limiter.leave()
+            if cooled is None:  # else the next attempt waits for its turn
                 await pause(wait)
+
+    def _wait_before_next(
+        self,
+        error: ProviderError,
+        request: ModelRequest,
+        cooled: Limiter | None,
+        other_way: Callable[[float], bool],
+    ) -> float | None:
+        """Seconds, those of the cool-down where there is one; None when this attempt was the last one for now."""
+        if self.heard or not error.retryable or self.made > self._max_retries:
+            return None
+        if cooled is not None:
+            wait = cooled.cooling()
+        else:
+            wait = max(self._random(0.0, self._longest_pause()), error.retry_after or 0.0)
+        if wait >= request.deadline.remaining():
+            return None
+        if wait > self._longest_pause() and other_way(wait):
+            self.passed_over = True
+            if cooled is None:
+                self._not_before = time.monotonic() + wait
+            return None
+        log.info(
+            "provider_retry",
+            request_id=request.request_id,
+            model=self.provider.model,
+            attempt=self.made,
+            wait=round(wait, 3),
+            error=type(error).__name__,
+            status=error.status,
+        )
+        return wait
 
     async def _enter(
         self, limiter: Limiter, request: ModelRequest, other_way: Callable[[float], bool]
@@ -153,33 +194,6 @@ class Attempts:
         except Busy:
             self.passed_over = hurried
             raise
-
-    async def _attempt(
-        self, limiter: Limiter | None, request: ModelRequest, on_deltas: OnDeltas | None
-    ) -> ModelReply:
-        """One request that has a place in flight."""
-        self.made += 1
-        if limiter is None:
-            return await attempted(self.provider, request, on_deltas, self.made)
-        number = limiter.number
-        try:
-            reply = await attempted(self.provider, request, on_deltas, self.made)
-        except Busy as error:
-            limiter.refused(
-                number, error, self._backoff, model=self.provider.model, request_id=request.request_id
-            )
-            raise
-        else:
-            limiter.answered(number)
-            return reply
-        finally:
-            limiter.leave()
-
-    def _pause_after(self, error: ProviderError, limiter: Limiter | None) -> float:
-        """Seconds before the next attempt may be made: a pause of our own, or the key's cool-down."""
-        if limiter is not None:
-            return limiter.cooling()
-        return max(self._random(0.0, self._longest_pause()), error.retry_after or 0.0)
 
     def _longest_pause(self) -> float:
         """Seconds that the pause before the next attempt may take, if the provider asks for nothing."""

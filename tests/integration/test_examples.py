@@ -105,6 +105,14 @@ SAYS = {
         "user turn 4",
         "answered by: scripted-fast, scripted-thinking, scripted-thinking",
     ],
+    "fallback.py": [
+        "provider_cooling_down",
+        "ada was answered by scripted-thinking",
+        "cleo was answered by scripted-thinking",
+        "requests that the large one has seen: 1\n",
+        "dora: error, RateLimitError: not sent: the key is cooling down for ",
+        "malformed: error, InvalidRequestError\n",
+    ],
     "starlette_service.py": [
         'ada: [scripted-fast: a script, not a model] You said: "I am Ada."',
         'grace: [scripted-fast: a script, not a model] You said: "I am Grace.". This is user turn 1',

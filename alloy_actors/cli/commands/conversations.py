@@ -20,6 +20,7 @@ Examples:
   alloy run "Which version is this?" --tools read,bash
   git diff | alloy run "Write a commit message for this:" -
   alloy run "And in Python?" --session otp.json --stream
+  alloy run "Sum up" --model anthropic:claude-sonnet-4-6 --fallback openai:gpt-5.4 < notes.txt
   alloy run "Sum up" --tools mine.py --json < notes.txt | jq -r .text
 
 PROMPT is what to ask; "-", or nothing at all, stands for standard input.
@@ -56,6 +57,7 @@ def run(
     system: opt.System = "",
     max_turns: opt.MaxTurns = 25,
     max_retries: opt.MaxRetries = 3,
+    fallback: opt.Fallback = None,
     timeout: opt.Timeout = 120.0,
     max_budget_cents: opt.MaxBudgetCents = None,
     session: opt.Session = None,
@@ -84,6 +86,7 @@ def run(
         system=system,
         max_turns=max_turns,
         max_retries=max_retries,
+        fallback=tuple(fallback or ()),
         timeout=timeout,
         max_budget_cents=max_budget_cents,
         session=session,
@@ -108,6 +111,7 @@ def chat(
     system: opt.System = "",
     max_turns: opt.MaxTurns = 25,
     max_retries: opt.MaxRetries = 3,
+    fallback: opt.Fallback = None,
     timeout: opt.Timeout = 120.0,
     max_budget_cents: opt.MaxBudgetCents = None,
     session: opt.Session = None,
@@ -126,6 +130,7 @@ def chat(
         system=system,
         max_turns=max_turns,
         max_retries=max_retries,
+        fallback=tuple(fallback or ()),
         timeout=timeout,
         max_budget_cents=max_budget_cents,
         session=session,

@@ -79,6 +79,14 @@ MaxTurns = Annotated[
 MaxRetries = Annotated[
     int, typer.Option("--max-retries", min=0, metavar="N", help="Further attempts after a failed request.")
 ]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fallback",
+        metavar="PROVIDER:NAME",
+        help="Whom to ask where the first cannot answer; may be given several times.",
+    ),
+]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="For a whole run, tools included.")
 ]

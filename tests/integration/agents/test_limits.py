@@ -106,6 +106,37 @@ def test_a_cancelled_agent_gives_its_place_to_the_next(
     server.wait_stats(active=0, requests=2)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_silent_server_is_asked_again_while_nothing_was_heard(
+    system: alloy.AgentSystem, server: LocalServer, *, streamed: bool
+) -> None:
+    model = scripted_model("scripted-fast", fault="hang", times=1, text=f"at last {streamed}")
+    silent = alloy.OpenAICompat(model, api_url=server.url, first_byte_timeout=0.2)
+    agent = system.spawn(provider=silent, retry_backoff=0.001)
+    heard: list[str] = []
+    result = agent.stream_chat("Hello", heard.append) if streamed else agent.chat("Hello")
+    assert result.text.startswith("at last")
+    assert "".join(heard) == (result.text if streamed else "")
+    assert server.stats().requests == 2
+
+
+def test_a_stream_that_falls_silent_is_neither_asked_again_nor_elsewhere(
+    system: alloy.AgentSystem, server: LocalServer
+) -> None:
+    """T25."""
+    model = scripted_model("scripted-fast", fault="stall", deltas=8)
+    stalling = alloy.OpenAICompat(model, api_url=server.url, idle_timeout=0.2)
+    fallback = ScriptedProvider("never")
+    agent = system.spawn(provider=stalling, fallback_providers=[fallback], retry_backoff=0.001)
+    heard: list[str] = []
+    result = agent.stream_chat("Hello", heard.append)
+    assert isinstance(result.error, alloy.ProviderTimeoutError)
+    assert "sent nothing more for 0.2 s" in str(result.error)
+    assert "".join(heard)
+    assert result.text.startswith("".join(heard))
+    assert (server.stats().requests, fallback.requests) == (1, ())
+
+
 def test_set_model_keeps_the_fallbacks(system: alloy.AgentSystem, server: LocalServer) -> None:
     """T26, T72."""
     fallback = provider(server, "another key", text="the fallback")

@@ -167,6 +167,24 @@ def test_a_dead_server_is_one_line(call: Call) -> None:
     assert "ConnectionFailedError: no connection to 127.0.0.1:1" in said.err
 
 
+def test_a_fallback_answers_and_somebody_is_told(call: Call, model: Model) -> None:
+    fallbacks = ["--fallback", "demo:scripted-fast?status=401", "--fallback", "demo:scripted-fast?text=Hi"]
+    said = call("run", "hello", "--json", *fallbacks, *model(status=401))
+    document = json.loads(said.out)
+    assert (said.code, document["text"], document["model"]) == (0, "Hi", "scripted-fast?text=Hi")
+    assert said.err.splitlines() == [
+        "AuthError: asking scripted-fast?status=401 instead",
+        "AuthError: asking scripted-fast?text=Hi instead",
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["nobody:gpt", "openai-compat:m", "anthropic:claude-sonnet-4-6", "ollama:"])
+def test_a_fallback_that_is_none_is_a_mistake_in_the_flags(call: Call, model: Model, wrong: str) -> None:
+    said = call("run", "hello", "--fallback", wrong, *model())
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert f"--fallback {wrong}: " in said.err
+
+
 def test_somebody_who_waits_for_another_attempt_is_told(call: Call, model: Model) -> None:
     said = call("run", "hello", *model(status=503, retry_after=0.01, times=1, text="told about it"))
     assert (said.code, said.out) == (0, "told about it\n")

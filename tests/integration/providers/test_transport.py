@@ -195,9 +195,11 @@ def test_a_refused_connection_is_named(run, ask) -> None:
 
 
 def test_a_name_that_does_not_resolve_is_named(run, ask) -> None:
+    """T21: and asked again."""
     model = OpenAICompat("m", api_url="http://no-such-host.invalid")
     error = fails(run, model.complete(ask()), errors.ConnectionFailedError)
     assert "no-such-host.invalid" in str(error)
+    assert error.retryable
 
 
 def test_a_connection_that_is_never_accepted_times_out(run, ask) -> None:
@@ -428,9 +430,11 @@ def test_a_socks_proxy_is_refused_at_construction(monkeypatch) -> None:
 
 
 def test_tls_certificates_are_checked(run, serve, ask, certificate, monkeypatch) -> None:
+    """T21: and the server is asked again."""
     server = serve(answering(whole()), ssl=certificate.server)
     refused = fails(run, provider(server).complete(ask()), errors.ConnectionFailedError)
     assert "certificate" in str(refused).lower()
+    assert refused.retryable
 
 
 def test_a_certificate_named_by_the_environment_is_trusted(run, serve, ask, certificate, monkeypatch) -> None:

@@ -63,6 +63,7 @@ def test_a_fallback_answers_for_the_primary_turn_by_turn(listen: bool) -> None:
 
 
 def test_a_turn_that_two_providers_were_asked_for_starts_once() -> None:
+    """T20: every event has the id that the caller gave."""
     scene = Scene(error_then(), listen=True, fallback_providers=[ScriptedProvider("hi", model="small")])
     assert scene.play().text == "hi"
     assert scene.types() == ["run_started", "turn_started", "text_delta", "turn_finished", "run_finished"]

@@ -201,6 +201,9 @@ def test_a_primary_that_is_cooling_down_for_long_is_passed_over() -> None:
     primary, fallback = Scripted("primary", key="a"), Scripted("fallback", key="b")
     asked = Asked(primary, fallback, cooling=(primary, 10.0))
     assert (asked.text, primary.asked, asked.pauses) == ("fallback", 0, [])
+    assert asked.requested == ["fallback"]  # nothing was recorded for the other one
+    (line,) = [line for line in asked.lines if line["event"] == "provider_fallback"]
+    assert line["cooling"] == pytest.approx(10.0, abs=0.1)
 
 
 def test_a_primary_that_is_cooling_down_for_a_moment_is_waited_for() -> None:
@@ -231,7 +234,7 @@ def test_who_was_passed_over_is_asked_after_all_when_the_others_fail() -> None:
     asked = Asked(primary, fallback, cooling=(primary, 10.0))
     assert asked.text == "primary"
     assert asked.pauses == [pytest.approx(10.0, abs=0.1)]
-    assert asked.requested == ["primary", "fallback", "primary"]
+    assert asked.requested == ["fallback", "primary"]
 
 
 def test_who_was_passed_over_and_cannot_be_waited_for_has_the_last_word() -> None:

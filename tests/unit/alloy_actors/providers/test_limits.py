@@ -239,6 +239,9 @@ def test_a_success_of_a_request_from_before_the_cool_down_proves_nothing() -> No
         street.refuse(retry_after=5.0)
         street.limiter.answered(sent)
         assert street.limiter.cooling() > 4.9
+        await street.time.passes(5.01)
+        street.refuse()
+        assert street.limiter.cooling() == pytest.approx(4.0, abs=0.01)  # the second in a row
 
     on(Street(), test)
 
@@ -281,6 +284,21 @@ def test_a_cool_down_that_grows_beyond_the_deadline_of_a_waiter_is_said_at_once(
         await settled()
         assert isinstance(failing(waiter), RateLimitError)
         assert street.limiter.waiting == 1
+
+    on(Street(), test)
+
+
+def test_a_refusal_during_the_cool_down_makes_it_longer_for_the_one_who_pauses_too() -> None:
+    async def test(street: Street) -> None:
+        sent = street.limiter.number
+        street.refuse(retry_after=5.0)
+        street.send("head")
+        await street.time.passes(4.0)
+        street.refuse(retry_after=20.0, number=sent)
+        await street.time.passes(19.99)
+        assert street.left == []
+        await street.time.passes(0.02)
+        assert street.left == ["head"]
 
     on(Street(), test)
 
