@@ -13,7 +13,7 @@ from alloy_actors.cli.logs import route_logs
 from alloy_actors.cli.plain import PlainView
 from alloy_actors.cli.report import event_json, result_json
 from alloy_actors.cli.setting import started
-from alloy_actors.cli.words import end_text, usage_text
+from alloy_actors.cli.words import end_text, money_text, usage_text
 from alloy_actors.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ async def _run(prompt: str, flags: Flags, setting: Setting, *, as_json: bool, st
     if said := end_text(result, flags.max_turns):
         output.complain(said, COMMAND)
     if flags.verbose:
-        output.note(f"{result.turns} turns, {usage_text(result.usage)}")
+        cost = "" if result.cost_cents is None else f", {money_text(result.cost_cents)}"
+        output.note(f"{result.turns} turns, {usage_text(result.usage)}{cost}")
     code = code_of(result, signum)
     if flags.session is not None:
         try:

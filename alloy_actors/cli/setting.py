@@ -37,6 +37,7 @@ class Flags:
     name: str | None
     quiet: bool
     verbose: bool
+    max_budget_cents: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def started(flags: Flags) -> Iterator[Setting]:
                 "max_turns": flags.max_turns,
                 "max_retries": flags.max_retries,
                 "timeout": flags.timeout,
+                "max_budget_cents": flags.max_budget_cents,
                 "context": {"allowed_paths": list(flags.allow)},
             }
             # What an earlier call was at when it was killed is over: nobody waits for it at a command line.

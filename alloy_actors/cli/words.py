@@ -56,6 +56,8 @@ def end_text(result: Result, max_turns: int) -> str | None:
             return None
         case "max_turns":
             return f"stopped after {max_turns} turns: --max-turns allows more"
+        case "budget_exceeded":
+            return f"stopped: {result.error}"
         case "cancelled":
             return "cancelled"
         case _:

@@ -82,6 +82,15 @@ MaxRetries = Annotated[
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="For a whole run, tools included.")
 ]
+MaxBudgetCents = Annotated[
+    float | None,
+    typer.Option(
+        "--max-budget-cents",
+        min=0.0001,
+        metavar="CENTS",
+        help="What a run may cost; the model has to be one with a known price.",
+    ),
+]
 Session = Annotated[
     Path | None,
     typer.Option(

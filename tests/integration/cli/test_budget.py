@@ -1,0 +1,68 @@
+"""`--max-budget-cents`: a run that would cost more ends, and says so by its exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from alloy_actors import models
+from alloy_actors.local import LocalServer, scripted_model
+from alloy_actors.models import ModelFacts
+from alloy_actors.prices import Prices, Rate
+from tests.integration.cli.conftest import Run, Said
+
+Call = Callable[..., Said]
+CENT = Rate(1.0)  # a token
+
+
+@pytest.fixture
+def priced(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Flags for a model of the embedded server that calls a tool five times, under a vendor's name and price."""
+    model = scripted_model("scripted-fast", calls=1, rounds=5)
+    facts = ModelFacts("together", model, None, Prices(CENT, CENT, CENT, CENT))
+    monkeypatch.setattr(models, "_known", {("together", model): facts})
+    monkeypatch.setenv("TOGETHER_API_KEY", "k")
+    return ["--provider", "together", "--api-url", server.url, "--model", model, "-t", "read", "-q"]
+
+
+def test_a_run_that_would_cost_more_ends_with_exit_code_4(call: Call, priced: list[str]) -> None:
+    said = call("run", "go on and on", *priced, "--max-budget-cents", "1", TOGETHER_API_KEY="k")
+    assert (said.code, said.out) == (4, "")
+    assert "stopped: max_budget_cents=1 would be used up: 0 cents were spent" in said.err
+
+
+def test_a_chat_has_a_budget_for_each_run(alloy: Run, env: dict[str, str]) -> None:
+    model = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
+    flags = ["--provider", "together", "--model", model, "--max-budget-cents", "0.0001"]
+    said = alloy("chat", *flags, input="x" * 4000 + "\n", env={**env, "TOGETHER_API_KEY": "k"})
+    assert (said.returncode, said.stdout) == (4, "")
+    assert "stopped: max_budget_cents=0.0001 would be used up: 0 cents were spent" in said.stderr
+
+
+def test_the_money_is_in_the_result_and_in_the_last_note(call: Call, priced: list[str]) -> None:
+    flags = ["--max-budget-cents", "300", "--json", "--verbose"]
+    said = call("run", "go", *priced, *flags, TOGETHER_API_KEY="k")
+    document = json.loads(said.out)
+    assert (said.code, document["status"], document["error"]["type"]) == (
+        4,
+        "budget_exceeded",
+        "BudgetExceededError",
+    )
+    usage = document["usage"]
+    assert document["cost_cents"] == usage["input_tokens"] + usage["output_tokens"] > 0
+    assert f"out), ${document['cost_cents'] / 100:.2f}" in said.err
+
+
+def test_a_budget_on_a_model_without_a_price_is_a_mistake_on_the_command_line(call: Call) -> None:
+    said = call("run", "go", "--provider", "demo", "--max-budget-cents", "5")
+    assert (said.code, said.out) == (2, "")
+    assert "max_budget_cents: no price is known for the model" in said.err
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "much"])
+def test_a_budget_that_is_none_is_refused(limit: str, call: Call) -> None:
+    said = call("run", "go", "--provider", "demo", "--max-budget-cents", limit)
+    assert (said.code, said.out) == (2, "")
+    assert "--max-budget-cents" in said.err
