@@ -72,6 +72,14 @@ SAYS = {
         "-> {'total': 9.0, 'lines': 1}",
         "lines.0.count: Input should be less than or equal to 20",
     ],
+    "budget.py": [
+        "run: max_budget_cents: no price is known for the model 'scripted-fast",
+        "budget_exceeded after 7 turns and 7 tool calls",
+        "spent 17.4 of 20 cents",
+        "ada answered 3 requests: lifetime_budget_cents=20 would be used up",
+        "a reset keeps what was spent: True",
+        "halted after 4 turns: Halted by middleware: 146 tokens were used",
+    ],
     "approval.py": [
         "clerk wants remove({'name': 'draft.txt'})? yes",
         "  remove: Blocked: the notes are still needed",

@@ -112,6 +112,26 @@ def test_t86_the_last_session_says_what_was_spent(system: alloy.AgentSystem) -> 
     assert [session.cost_cents for session in told] == [pytest.approx(120)]
 
 
+class Recipe(alloy.Middleware):
+    """A budget as middleware, priced by hand."""
+
+    def __init__(self, cents: float) -> None:
+        self.cents = cents
+
+    def before_completion(self, run: alloy.RunView) -> alloy.Halt | None:
+        spent = run.usage.input_tokens * 0.01 + run.usage.output_tokens * 1.0
+        return alloy.Halt(f"{spent:g} cents were spent") if spent >= self.cents else None
+
+
+def test_t12_a_budget_may_also_be_middleware_that_halts_before_the_next_request() -> None:
+    call = reply("so far", tool_call("add", a=1, b=2), usage=alloy.Usage(100, 9))
+    provider = ScriptedProvider([call, "never said"])
+    result = alloy.run("1 + 2?", provider=provider, tools=[add], middleware=[Recipe(10)])
+    assert (result.status, result.turns, result.text) == ("halted", 1, "so far")
+    assert str(result.error) == "Halted by middleware: 10 cents were spent"
+    assert len(provider.requests) == 1
+
+
 # -- a budget on a model without a price ---------------------------------------------------------------------------
 
 
