@@ -11,7 +11,7 @@ import pytest
 import alloy_actors as alloy
 from alloy_actors.provider import ModelReply
 from alloy_actors.store import upkeep
-from alloy_actors.testing import ScriptedProvider, reply, tool_call
+from alloy_actors.testing import ScriptedProvider, error, reply, tool_call
 
 CENT_A_TOKEN = {"scripted": {"dollars_per_million": {"input": 100, "output": 10_000}}}  # of its answers
 UNPRICED = "no price is known for the model 'scripted'"
@@ -177,3 +177,39 @@ def test_a_free_model_runs_under_a_budget() -> None:
     provider = ScriptedProvider("hi")
     result = alloy.run("hi", provider=provider, model_metadata_overrides=free, max_budget_cents=1)
     assert (result.text, result.cost_cents) == ("hi", 0.0)
+
+
+def test_a_fallback_needs_a_price_as_well_and_its_reply_costs_its_own() -> None:
+    first = ScriptedProvider([error(alloy.OverloadedError)])
+    second = ScriptedProvider([costing(7)], model="second")
+    given = {
+        **options(max_retries=0),
+        "provider": first,
+        "fallback_providers": [second],
+        "max_budget_cents": 100,
+    }
+    with pytest.raises(
+        alloy.ConfigError, match="run: max_budget_cents: no price is known for the model 'second'"
+    ):
+        alloy.run("hi", **given)
+    assert (first.requests, second.requests) == ((), ())
+    dearer = {**CENT_A_TOKEN, "second": {"dollars_per_million": {"input": 0, "output": 30_000}}}
+    result = alloy.run("hi", **{**given, "model_metadata_overrides": dearer})
+    assert (result.status, result.cost_cents) == ("completed", pytest.approx(21))
+
+
+def test_a_fallback_that_would_cost_too_much_is_not_asked() -> None:
+    first = ScriptedProvider([error(alloy.OverloadedError)])
+    second = ScriptedProvider([], model="second")
+    dear = {**CENT_A_TOKEN, "second": {"dollars_per_million": {"input": 10_000_000, "output": 0}}}
+    result = alloy.run(
+        "a long question",
+        provider=first,
+        fallback_providers=[second],
+        max_retries=0,
+        model_metadata_overrides=dear,
+        max_budget_cents=10,
+    )
+    check_over(result, "max_budget_cents=10")
+    assert "'second'" in str(result.error)
+    assert (len(first.requests), second.requests) == (1, ())
