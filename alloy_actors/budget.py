@@ -13,7 +13,7 @@ from alloy_actors.content import NO_USAGE, Usage
 from alloy_actors.errors import BudgetExceededError, ConfigError
 from alloy_actors.estimate import overhead
 from alloy_actors.logs import log
-from alloy_actors.models import facts_for, facts_for_now
+from alloy_actors.models import facts_by_now, facts_for, facts_for_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +85,15 @@ class Budget:
         if usage == NO_USAGE:
             usage = Usage(self._prompt_tokens(), reply.message.estimated_tokens)
         return prices.cost(usage)
+
+    def cost_of_lost(self, provider: Provider, usage: Usage) -> float | None:
+        """Cents for a request that ended without a reply.
+
+        By the prices that were looked up already, since a run that is cancelled does not wait: without a budget that may
+        be none for the first request of a process.
+        """
+        prices = facts_by_now(provider, self._config.model_metadata_overrides).prices
+        return prices.cost(usage) if prices is not None else None
 
     async def _prices(self, provider: Provider) -> Prices | None:
         prices = (await facts_for(provider, self._config.model_metadata_overrides)).prices

@@ -63,6 +63,11 @@ async def facts_for(provider: object, overrides: Sequence[ModelOverride] = ()) -
     return _overridden(key, overrides)
 
 
+def facts_by_now(provider: object, overrides: Sequence[ModelOverride] = ()) -> ModelFacts:
+    """`facts_for` as far as the catalogue was asked already."""
+    return _overridden(_key_of(provider), overrides)
+
+
 def facts_for_now(provider: object, overrides: Sequence[ModelOverride] = ()) -> ModelFacts:
     """`facts_for` for threads; blocks at first use: not for a loop."""
     vendor, model = key = _key_of(provider)

@@ -49,6 +49,8 @@ class ModelRequest:
         provider_state: What this provider's last reply asked to get back; {} when it was dropped on purpose (reset),
             None when there was none yet.
         output_schema: JSON schema that the answer has to fit; None for free text.
+        on_lost: Called on the loop when an exchange ends without a reply, cut off or cancelled, with what it had said of its
+            usage by then: it is billed all the same. None where nobody counts.
     """
 
     messages: tuple[Message, ...]
@@ -58,6 +60,7 @@ class ModelRequest:
     request_id: str = ""
     provider_state: Mapping[str, Any] | None = None
     output_schema: Mapping[str, Any] | None = None
+    on_lost: Callable[[Usage], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

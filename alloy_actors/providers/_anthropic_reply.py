@@ -197,6 +197,10 @@ class MessagesReply(ReplyFold):
             deltas.append(Delta(kind, piece))
 
     @override
+    def usage(self) -> Usage:
+        return usage_of(self._usage)
+
+    @override
     def finish(self, *, model: str, origin: str) -> ModelReply:
         blocks = self._content()
         calls = any(isinstance(block, ToolCall) for block in blocks)
@@ -214,7 +218,7 @@ class MessagesReply(ReplyFold):
         return ModelReply(
             Message("assistant", blocks, model=model, origin=origin),
             stop,
-            usage_of(self._usage),
+            self.usage(),
             self._metadata(blocks),
             state,
         )

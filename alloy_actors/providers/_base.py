@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 from urllib.parse import urlsplit
 
 from alloy_actors.__about__ import __version__
+from alloy_actors.content import NO_USAGE
 from alloy_actors.errors import ConfigError
 from alloy_actors.providers import _exchange
 from alloy_actors.providers import _options as check
@@ -159,10 +160,15 @@ class HTTPProvider:
         async def consume(reply: Reply) -> ModelReply:
             secrets = self._secrets(key)
             fold = self._fold(secrets)
-            await _exchange.read(
-                reply, fold, on_deltas, where=endpoint.where, streaming=streaming, secrets=secrets
-            )
-            return fold.finish(model=self._model, origin=self._origin)
+            try:
+                await _exchange.read(
+                    reply, fold, on_deltas, where=endpoint.where, streaming=streaming, secrets=secrets
+                )
+                return fold.finish(model=self._model, origin=self._origin)
+            except BaseException:  # also a cancellation
+                if request.on_lost is not None and (usage := fold.usage()) != NO_USAGE:
+                    request.on_lost(usage)
+                raise
 
         answer = await endpoint.post(self._headers(key, streaming=streaming), body, request.deadline, consume)
         if answer.provider_state and state:

@@ -201,6 +201,10 @@ class ChatReply(ReplyFold):
             call.arguments.append(arguments if type(arguments) is str else dumps(arguments).decode())
 
     @override
+    def usage(self) -> Usage:
+        return usage_of(self._raw_usage)
+
+    @override
     def finish(self, *, model: str, origin: str) -> ModelReply:
         if not self._seen:
             raise MalformedReplyError("the reply holds no choices")
@@ -227,7 +231,7 @@ class ChatReply(ReplyFold):
         return ModelReply(
             Message("assistant", tuple(blocks), model=model, origin=origin),
             stop,
-            usage_of(self._raw_usage),
+            self.usage(),
             self._facts | {"finish_reason": self.finish_reason},
         )
 

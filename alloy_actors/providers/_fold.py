@@ -11,6 +11,7 @@ from alloy_actors.providers._json import from_json, loads, mend
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from alloy_actors.content import Usage
     from alloy_actors.errors import ProviderError
     from alloy_actors.provider import Delta, ModelReply
 
@@ -59,6 +60,10 @@ class ReplyFold:
         Raises:
             ProviderError: What came is no reply.
         """
+        raise NotImplementedError
+
+    def usage(self) -> Usage:
+        """What the reply has said of usage so far."""
         raise NotImplementedError
 
     def parse(self, data: bytes) -> dict[str, Any]:

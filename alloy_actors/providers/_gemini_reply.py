@@ -189,6 +189,10 @@ class ContentReply(ReplyFold):
         return feedback.get("blockReason") if isinstance(feedback, dict) and not self._seen else None
 
     @override
+    def usage(self) -> Usage:
+        return usage_of(self._usage)
+
+    @override
     def finish(self, *, model: str, origin: str) -> ModelReply:
         reason, blocked = self.finish_reason or "", self._block_reason()
         if not self._seen and not blocked:
@@ -215,7 +219,7 @@ class ContentReply(ReplyFold):
         return ModelReply(
             Message("assistant", self._blocks(), model=model, origin=origin),
             stop,
-            usage_of(self._usage),
+            self.usage(),
             self._metadata(citations),
         )
 

@@ -134,6 +134,7 @@ class ResponsesReply(ReplyFold):
             deltas: Gets what was not told yet.
             ending: Its last event's word; None without a stream.
         """
+        self._response = response  # also of one that failed: it says what it used
         status = response.get("status")
         if ending is not None and status not in ("failed", "incomplete"):
             status = ending
@@ -146,7 +147,6 @@ class ResponsesReply(ReplyFold):
         if not output and status in ("queued", "in_progress"):
             raise MalformedReplyError(f"the response is not complete: it is {status!r}")
         name, self._status = response.get("id"), status
-        self._response = response
         self._output = Output(output, stored=response.get("store") is not False, reply_id=str(name or ""))
         self._tell_rest(deltas)
         self.complete = True
@@ -203,12 +203,16 @@ class ResponsesReply(ReplyFold):
                 deltas.append(Delta("text" if kind == "text" else "thinking", text[len(known) :]))
 
     @override
+    def usage(self) -> Usage:
+        return usage_of(self._response.get("usage"))
+
+    @override
     def finish(self, *, model: str, origin: str) -> ModelReply:
         name = self._response.get("id")
         return ModelReply(
             Message("assistant", tuple(self._output.blocks), model=model, origin=origin),
             self._stop(),
-            usage_of(self._response.get("usage")),
+            self.usage(),
             self._facts(),
             {"response_id": name} if type(name) is str and name else None,
         )
