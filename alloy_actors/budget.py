@@ -54,12 +54,13 @@ class Budget:
 
         Raises:
             BudgetExceededError: It may not.
+            ConfigError: Nobody knows what it would cost; whoever began the run has not called `check_prices`.
         """
         if not self._limits:
             return
         prices = await self._prices(provider)
-        if prices is None:  # only a price that was known at the start, and is not any more
-            return
+        if prices is None:
+            raise _unpriced("run", self._limits[0][0], provider)
         estimate = prices.input_cost(self._prompt_tokens() if tokens is None else tokens)
         for name, limit in self._limits:
             spent = (self._conversation.run_cost if name == RUN else self._conversation.cost) or 0.0

@@ -292,6 +292,13 @@ def test_a_budget_on_a_model_without_a_price_is_refused_unless_prices_are_given(
     budget.check_prices("spawn", make_config(AgentConfig, {"provider": Unpriced("hi")}, where="spawn"))
 
 
+def test_under_a_budget_nothing_is_sent_to_a_model_without_a_price_whoever_began_the_run() -> None:
+    one = scene("never said", model_metadata_overrides={})
+    result = one.play()
+    assert (result.status, one.provider.requests) == ("error", ())
+    assert isinstance(result.error, alloy.ConfigError)
+
+
 def test_a_limit_of_its_own_does_not_make_a_price() -> None:
     config = an_agents(5, model_metadata_overrides={"scripted": 1000})
     with pytest.raises(alloy.ConfigError, match="no price is known"):

@@ -47,6 +47,17 @@ def test_t13_the_window_is_the_models_else_200000_and_an_option_or_an_override_c
     )
 
 
+def test_t16_another_provider_has_its_own_window_unless_the_option_says_one() -> None:
+    def budgets(**options: object) -> list[int]:
+        first, other = Model("gpt-5", "openai"), Model("claude-opus-5", "anthropic")
+        config = make_config(RunConfig, {"provider": first, **options}, where="run")
+        return [asyncio.run(context_budget(provider, config)) for provider in (first, other)]
+
+    assert budgets() == [400_000, 1_000_000]
+    assert budgets(model_metadata_overrides={"gpt-5": 272_000}) == [272_000, 1_000_000]
+    assert budgets(max_tokens=5) == [5, 5]
+
+
 @pytest.mark.parametrize(
     ("vendor", "model", "window"),
     [
