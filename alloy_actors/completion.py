@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from alloy_actors.errors import ConfigError, CrashError, ProviderError
 from alloy_actors.estimate import tokens_of_text
 from alloy_actors.events import TurnStarted
-from alloy_actors.journal import Replied, RequestSent
+from alloy_actors.journal import Charged, Replied, RequestSent
 from alloy_actors.logs import log, traced
 from alloy_actors.provider import ModelReply, ModelRequest
 from alloy_actors.providers.fallback import complete_with_fallback
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from alloy_actors.budget import Budget
-    from alloy_actors.content import Message
+    from alloy_actors.content import Message, Usage
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import Deadline
     from alloy_actors.ledger import Ledger
@@ -111,6 +112,7 @@ class Completion:
                 deadline=self._deadline,
                 request_id=self._spec.request_id,
                 provider_state={},
+                on_lost=partial(self._charge, provider),
             )
 
         reply, provider = await self._complete(request_for, None)
@@ -133,7 +135,13 @@ class Completion:
             deadline=self._deadline,
             request_id=spec.request_id,
             provider_state=conversation.state_for(getattr(provider, "origin", None)),
+            on_lost=partial(self._charge, provider),
         )
+
+    def _charge(self, provider: Provider, usage: Usage) -> None:
+        """A reply was lost after it had begun: it is billed all the same."""
+        cost = self._budget.cost_of_lost(provider, usage)
+        self._ledger.note(Charged(self._spec.request_id, usage, cost))
 
     async def _complete(
         self, request_for: Callable[[Provider], Awaitable[ModelRequest]], listener: OnDeltas | None

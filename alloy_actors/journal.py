@@ -192,7 +192,7 @@ class WasReset:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """The provider has answered a request of a run that is no turn of it, and wants to be paid all the same.
+    """A request of a run has brought it no turn, and wants to be paid all the same: a summary, a reply that was cut off.
 
     Args:
         request_id: The run's.
