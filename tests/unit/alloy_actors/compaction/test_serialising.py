@@ -5,6 +5,7 @@ from __future__ import annotations
 from alloy_actors.compaction.prompts import summary_request
 from alloy_actors.compaction.serialising import RESULT_CHARS, serialise
 from alloy_actors.content import (
+    DocumentBlock,
     ImageBlock,
     Message,
     RawBlock,
@@ -15,6 +16,7 @@ from alloy_actors.content import (
     ThinkingBlock,
     ToolCall,
     ToolResult,
+    VideoBlock,
     assistant,
     tool_results,
     user,
@@ -50,6 +52,17 @@ def test_every_kind_of_block_is_labelled() -> None:
         '[Assistant raw]\n{"x":1}',
         "[Tool error]\nno such file",
     ]
+
+
+def test_files_in_a_result_are_named_by_their_kind() -> None:
+    files = (
+        TextBlock("what I found"),
+        ImageBlock("image/png", data="aGk="),
+        VideoBlock("", uri="https://example.org/a"),
+        DocumentBlock("application/pdf", data="aGk="),
+    )
+    text = serialise([tool_results([ToolResult("c", files)])])
+    assert text == "[Tool result]\nwhat I found\n[image/png]\n[video]\n[application/pdf]"
 
 
 def test_a_long_result_is_heard_from_both_ends() -> None:
