@@ -24,8 +24,10 @@ from alloy_actors.testing import ScriptedProvider, error, reply, tool_call, tool
 from alloy_actors.tooldef import tool
 from tests.checks import check_sendable
 from tests.world.one_run import Scene
+from tests.world.talks import answers, chat, settings
 
 CENT_A_TOKEN = {"scripted": {"dollars_per_million": {"input": 10_000, "output": 10_000}}}
+CENT_A_TOKEN_OF_OUTPUT = {"scripted": {"dollars_per_million": {"input": 0, "output": 10_000}}}
 FREE = {"scripted": {"dollars_per_million": {"input": 0, "output": 0}}}
 
 
@@ -331,3 +333,27 @@ alloy.shutdown()
 assert "genai_prices" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# -- compaction ----------------------------------------------------------------------------------------------------
+
+
+def test_a_summary_is_paid_from_the_budget_of_the_run_and_so_is_what_comes_after_it(listen: bool) -> None:
+    script = answers(reply("so far", usage=Usage(0, 120)), "never said")
+    options = {**settings(), "model_metadata_overrides": CENT_A_TOKEN_OF_OUTPUT, "max_budget_cents": 100}
+    one = Scene(script, listen=listen, history=chat(6), **options)
+    result = one.play()
+    assert (result.status, result.turns) == ("budget_exceeded", 0)
+    assert result.cost_cents == pytest.approx(120)
+    assert len(one.provider.requests) == 1
+    check_sendable(result.messages)
+
+
+def test_a_summary_that_would_cost_too_much_is_not_asked_for(listen: bool) -> None:
+    options = {**settings(), "model_metadata_overrides": CENT_A_TOKEN, "max_budget_cents": 100}
+    one = Scene(answers("never said"), listen=listen, history=chat(6), **options)
+    result = one.play()
+    assert (result.status, result.turns, result.cost_cents) == ("budget_exceeded", 0, None)
+    assert one.provider.requests == ()
+    assert list(result.messages[:12]) == chat(6), "the history is as it was"
+    check_sendable(result.messages)
