@@ -17,6 +17,7 @@ from alloy_actors.actors.health import Health
 from alloy_actors.actors.oneshot import arun, astream, run, stream
 from alloy_actors.actors.ref import AgentRef
 from alloy_actors.actors.system import AgentSystem
+from alloy_actors.approvals import Approval
 from alloy_actors.compaction.settings import Compaction
 from alloy_actors.content import (
     AudioBlock,
@@ -64,6 +65,7 @@ from alloy_actors.errors import (
     WouldDeadlock,
 )
 from alloy_actors.events import (
+    ApprovalRequested,
     Compacted,
     Event,
     RunFinished,
@@ -76,7 +78,7 @@ from alloy_actors.events import (
     TurnRestarted,
     TurnStarted,
 )
-from alloy_actors.middleware import Block, Edit, Halt, Middleware, RunView, SessionView
+from alloy_actors.middleware import Block, Edit, Halt, Middleware, RequireApproval, RunView, SessionView
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
 from alloy_actors.providers.anthropic import Anthropic
 from alloy_actors.providers.gemini import Gemini
@@ -97,6 +99,8 @@ __all__ = [
     "AgentSystem",
     "AlloyError",
     "Anthropic",
+    "Approval",
+    "ApprovalRequested",
     "AudioBlock",
     "AuthError",
     "Block",
@@ -137,6 +141,7 @@ __all__ = [
     "RateLimitError",
     "RawBlock",
     "RedactedThinkingBlock",
+    "RequireApproval",
     "Result",
     "RunError",
     "RunFinished",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alloy_actors.budget import Budget
     from alloy_actors.content import Message, Usage
     from alloy_actors.conversation import Conversation
-    from alloy_actors.deadline import Deadline
+    from alloy_actors.deadline import RunTime
     from alloy_actors.ledger import Ledger
     from alloy_actors.provider import OnDeltas, Provider
     from alloy_actors.reporting import Reporter
@@ -35,7 +35,7 @@ class Completion:
         conversation: What is sent; follows the records.
         ledger: Of the same conversation.
         reporter: Hears the deltas.
-        deadline: The run's.
+        time: The run's.
         budget: Of the run and its agent.
         check_cancelled: Raises when somebody was told that the run is cancelled.
     """
@@ -44,10 +44,10 @@ class Completion:
         "_budget",
         "_check_cancelled",
         "_conversation",
-        "_deadline",
         "_ledger",
         "_reporter",
         "_spec",
+        "_time",
         "_turn",
     )
 
@@ -57,7 +57,7 @@ class Completion:
         conversation: Conversation,
         ledger: Ledger,
         reporter: Reporter,
-        deadline: Deadline,
+        time: RunTime,
         budget: Budget,
         check_cancelled: Callable[[], None],
     ) -> None:
@@ -65,7 +65,7 @@ class Completion:
         self._conversation = conversation
         self._ledger = ledger
         self._reporter = reporter
-        self._deadline = deadline
+        self._time = time
         self._budget = budget
         self._check_cancelled = check_cancelled
         self._turn = 0  # the last that was begun
@@ -132,7 +132,7 @@ class Completion:
             messages=tuple(conversation.messages),
             tools=spec.config.tools,
             system_prompt=spec.config.system_prompt,
-            deadline=self._deadline,
+            deadline=self._time.deadline,
             request_id=spec.request_id,
             provider_state=conversation.state_for(getattr(provider, "origin", None)),
             on_lost=partial(self._charge, provider),

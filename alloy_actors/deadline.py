@@ -1,10 +1,16 @@
-"""A deadline is an instant; a timeout is a length."""
+"""A deadline is an instant; a timeout is a length. A run's time is a deadline that waits while the run waits for a person."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +40,47 @@ class Deadline:
 
 
 NEVER = Deadline(math.inf)
+
+
+class RunTime:
+    """How long a run may still take, over its pauses and all incarnations of its agent; used on the loop.
+
+    Attributes:
+        deadline: The instant as things stand. It is replaced by a later one when a pause ends.
+    """
+
+    __slots__ = ("_left", "_pause", "_timer", "deadline")
+
+    def __init__(self, seconds: float) -> None:
+        self.deadline = Deadline.after(seconds)
+        self._left = 0.0
+        self._pause: object = None
+        self._timer: asyncio.Timeout | None = None
+
+    def limit(self) -> asyncio.Timeout:
+        """What ends the block it is entered around when the time is up, pauses not counted.
+
+        A pause in which an earlier incarnation was interrupted ends here.
+        """
+        self._go_on()
+        self._timer = asyncio.timeout(self.deadline.remaining())
+        return self._timer
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let no time pass inside the block."""
+        timer, mine = self._timer, object()
+        self._left, self._pause, self.deadline = self.deadline.remaining(), mine, NEVER
+        if timer is not None and not timer.expired():
+            timer.reschedule(None)
+        try:
+            yield
+        finally:
+            if self._pause is mine:  # else a newer incarnation has the run, and its time
+                self._go_on()
+                if timer is not None and not timer.expired():
+                    timer.reschedule(asyncio.get_running_loop().time() + self.deadline.remaining())
+
+    def _go_on(self) -> None:
+        if self._pause is not None:
+            self._pause, self.deadline = None, Deadline.after(self._left)

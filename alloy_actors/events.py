@@ -102,6 +102,17 @@ class ThinkingDelta(EventBase):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested(EventBase):
+    """A tool call waits until somebody decides: `agent.approve(request_id, id)` or `agent.deny(request_id, id, reason)`."""
+
+    id: str
+    name: str
+    input: dict[str, Any]  # the arguments it would run with
+    reason: str  # the middleware's
+    type: Literal["approval_requested"] = "approval_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolStarted(EventBase):
     """A tool call is about to run (or to be answered without running: unknown tool, bad arguments)."""
 
@@ -184,6 +195,7 @@ Event: TypeAlias = (
     | TurnStarted
     | TextDelta
     | ThinkingDelta
+    | ApprovalRequested
     | ToolStarted
     | ToolEnded
     | Compacted

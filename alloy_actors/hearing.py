@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from alloy_actors.content import History
+from alloy_actors.content import History, ToolCall
 from alloy_actors.logs import log
-from alloy_actors.middleware import Block, Halt, HookName, RunView
+from alloy_actors.middleware import Block, Halt, HookName, RequireApproval, RunView
 from alloy_actors.run_spec import Ending, RunSpec, halted_by
 
 if TYPE_CHECKING:
-    from alloy_actors.content import ToolCall
+    from collections.abc import Mapping
+
+    from alloy_actors.consent import Consent
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import Deadline
     from alloy_actors.errors import AlloyError
@@ -24,10 +26,11 @@ LAST_WORDS = 1.0
 class Hearing:
     """For one run; a hook that nobody overrides is not asked about and costs nothing."""
 
-    __slots__ = ("_conversation", "_hooks", "_ledger", "_spec")
+    __slots__ = ("_consent", "_conversation", "_hooks", "_ledger", "_spec")
 
-    def __init__(self, spec: RunSpec, conversation: Conversation, ledger: Ledger) -> None:
+    def __init__(self, spec: RunSpec, conversation: Conversation, ledger: Ledger, consent: Consent) -> None:
         self._spec = spec
+        self._consent = consent
         self._hooks = spec.hooks
         self._conversation = conversation
         self._ledger = ledger
@@ -41,20 +44,50 @@ class Hearing:
         return halted_by(halt) if halt is not None else None
 
     async def of_calls(self, calls: list[ToolCall], blocked: list[tuple[ToolCall, Block]]) -> Ending | None:
-        """Ask about each call: `calls` becomes what is to be run, `blocked` what is not."""
-        if "before_tool_call" not in self._hooks:
+        """Ask about each call, then people where they are to decide: `calls` becomes what is to be run, `blocked` what not.
+
+        No call runs, and nobody is troubled, before every middleware has said what it thinks of all of them.
+        """
+        if "before_tool_call" not in self._hooks and not any(map(self._consent.was_asked_for, calls)):
             return None
         self._ledger.begin()
         asked, calls[:] = tuple(calls), []
+        waiting: dict[str, RequireApproval] = {}
         for call in asked:
             edited, decision = await self._hooks.decide(self.view(), call)
             if isinstance(decision, Halt):
                 return halted_by(decision)
-            if decision is None:
-                calls.append(edited)
-            else:
+            if isinstance(decision, Block):
                 blocked.append((call, decision))
+                continue
+            calls.append(edited)
+            if decision is None and self._consent.was_asked_for(call):
+                decision = RequireApproval("it was asked for before the agent came back")
+            if decision is not None:
+                waiting[call.id] = decision
+        if waiting:
+            await self._approved(calls, blocked, waiting)
         return None
+
+    async def _approved(
+        self,
+        calls: list[ToolCall],
+        blocked: list[tuple[ToolCall, Block]],
+        waiting: Mapping[str, RequireApproval],
+    ) -> None:
+        """Keep in `calls` what people let run, with their arguments where they gave any."""
+        verdicts = await self._consent.obtain(
+            [(call, waiting[call.id]) for call in calls if call.id in waiting]
+        )
+        asked, calls[:] = tuple(calls), []
+        for call in asked:
+            verdict = verdicts.get(call.id)
+            if verdict is None:
+                calls.append(call)
+            elif not verdict.approved:
+                blocked.append((call, Block(f"not approved: {verdict.reason}")))
+            else:
+                calls.append(call if verdict.input is None else ToolCall(call.id, call.name, verdict.input))
 
     async def of_failure(self, error: AlloyError, deadline: Deadline) -> Ending:
         """Show a failure; the hook gets what is left of the run's time, and a moment at least."""

@@ -118,6 +118,40 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """A call of the last reply must not run before somebody has decided about it.
+
+    Args:
+        request_id: The run's.
+        call_id: The call's.
+        reason: Why it is asked about.
+    """
+
+    request_id: str
+    call_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecided:
+    """Somebody has.
+
+    Args:
+        request_id: The run's.
+        call_id: The call's.
+        approved: Whether it may run.
+        reason: For the model, where it may not.
+        input: The arguments that it may run with; None where it may not run.
+    """
+
+    request_id: str
+    call_id: str
+    approved: bool
+    reason: str = ""
+    input: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallStarted:
     """A call is about to have its effect."""
 
@@ -274,6 +308,8 @@ Record: TypeAlias = (
     | Steered
     | RequestSent
     | Replied
+    | ApprovalAsked
+    | ApprovalDecided
     | ToolCallStarted
     | ToolCallEnded
     | Closed

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -51,7 +52,22 @@ class Edit:
     input: dict[str, Any]
 
 
-Decision: TypeAlias = Halt | Block | Edit
+@dataclass(frozen=True, slots=True)
+class RequireApproval:
+    """Run this tool call only after `agent.approve(request_id, call_id)`; until then the run's time stands still.
+
+    It does not end the asking: later middleware may still block the call, edit it, or halt the run.
+
+    Args:
+        reason: Why, for the person who decides.
+        timeout: Seconds after which the call counts as denied; None waits for ever.
+    """
+
+    reason: str
+    timeout: float | None = None
+
+
+Decision: TypeAlias = Halt | Block | Edit | RequireApproval
 MaybeHalt: TypeAlias = Halt | Awaitable[Halt | None] | None
 MaybeDecision: TypeAlias = Decision | Awaitable[Decision | None] | None
 
@@ -110,7 +126,8 @@ class Middleware:
     def before_tool_call(self, run: RunView, call: ToolCall) -> MaybeDecision:
         """Before a tool call, in the model's order and before any call of the reply runs.
 
-        An `Edit` is what the next middleware sees; a `Block` or `Halt` is final.
+        An `Edit` is what the next middleware sees; a `Block` or `Halt` is final; a `RequireApproval` is what is left when
+        all have been asked.
         """
 
     def after_tool_execution(self, run: RunView, results: Sequence[ToolResult]) -> MaybeHalt:
@@ -204,13 +221,16 @@ class Hooks:
                 return halt
         return None
 
-    async def decide(self, run: RunView, call: ToolCall) -> tuple[ToolCall, Block | Halt | None]:
-        """What becomes of a tool call: the call as it is to be run, or why it is not.
+    async def decide(
+        self, run: RunView, call: ToolCall
+    ) -> tuple[ToolCall, Block | Halt | RequireApproval | None]:
+        """What becomes of a tool call: the call as it is to be run, and why it is not, or not yet.
 
         Raises:
             ConfigError: A hook returned something else, or an input that is no JSON object.
             Exception: A hook raised.
         """
+        approval: RequireApproval | None = None
         for hook in self._hooks.get("before_tool_call", ()):
             decision = await self._call(hook, run, call)
             match decision:
@@ -222,9 +242,13 @@ class Hooks:
                 case Edit():
                     _check_input(hook, decision.input)
                     call = ToolCall(call.id, call.name, decision.input)
+                case RequireApproval():
+                    _check_approval(hook, decision)
+                    approval = approval or decision
                 case _:
-                    raise _wrong(hook, decision, "None, Block(reason), Edit({...}) or Halt(reason)")
-        return call, None
+                    valid = "None, Block(reason), Edit({...}), RequireApproval(reason) or Halt(reason)"
+                    raise _wrong(hook, decision, valid)
+        return call, approval
 
     async def call(self, function: Hook, *facts: object) -> object:
         """Call a function of the user's where hooks run.
@@ -293,18 +317,39 @@ def _check_reason(hook: Hook, what: str, reason: object) -> None:
         raise ConfigError(msg)
 
 
+def _check_approval(hook: Hook, decision: RequireApproval) -> None:
+    _check_reason(hook, "RequireApproval", decision.reason)
+    seconds: object = decision.timeout
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        msg = (
+            f"middleware {_name_of(hook)} returned RequireApproval(timeout={seconds!r}): "
+            "RequireApproval.timeout must be a number of seconds above 0, or None"
+        )
+        raise ConfigError(msg)
+
+
 def _check_input(hook: Hook, arguments: object) -> None:
-    where = f"middleware {_name_of(hook)} returned an Edit whose input"
+    check_arguments(f"middleware {_name_of(hook)} returned an Edit whose input", "Edit.input", arguments)
+
+
+def check_arguments(where: str, option: str, arguments: object) -> None:
+    """Refuse what cannot be all arguments of a call.
+
+    Raises:
+        ConfigError: It is no dict of plain JSON data.
+    """
     if not isinstance(arguments, dict):
         msg = (
-            f"{where} is a {type(arguments).__name__}: Edit.input must be a dict, "
+            f"{where} is a {type(arguments).__name__}: {option} must be a dict, "
             "all arguments of the call; its id and name stay what they are"
         )
         raise ConfigError(msg)
     try:
         json.dumps(arguments, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        msg = f"{where} is no plain JSON data: Edit.input: {error}"
+        msg = f"{where} is no plain JSON data: {option}: {error}"
         raise ConfigError(msg) from None
 
 

@@ -12,9 +12,10 @@ from alloy_actors.result import Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from alloy_actors.approvals import Approvals
     from alloy_actors.config import RunConfig
     from alloy_actors.content import Message
-    from alloy_actors.deadline import Deadline
+    from alloy_actors.deadline import RunTime
     from alloy_actors.provider import Provider
     from alloy_actors.reporting import OnEvents
 
@@ -41,10 +42,11 @@ class RunSpec:
         provider: Who answers (an agent's may have been switched since its start).
         on_events: None when nobody listens; then no event is made and the wire does not stream.
         numbers: The seq of the next event; None begins at 1.
-        deadline: When the run's time is up; None is `config.timeout` from now.
+        time: What it may still take; None is all of `config.timeout`.
         steering: Takes what the user has said since, as (request id, message); asked where a turn has ended.
         hooks: Of the middleware.
         asker: Who takes turns with other agents where requests to a provider wait; "" is this run by itself.
+        approvals: Where people decide about tool calls; None where nobody can.
     """
 
     request_id: str
@@ -54,7 +56,8 @@ class RunSpec:
     provider: Provider
     on_events: OnEvents | None = None
     numbers: Iterator[int] | None = None
-    deadline: Deadline | None = None
+    time: RunTime | None = None
     steering: Callable[[], Sequence[tuple[str, Message]]] | None = None
     hooks: Hooks = NO_HOOKS
     asker: str = ""
+    approvals: Approvals | None = None

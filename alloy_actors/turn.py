@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from alloy_actors.budget import Budget
 from alloy_actors.compacting import Compacting
 from alloy_actors.completion import Completion
+from alloy_actors.consent import Consent
 from alloy_actors.content import History, ToolResult
 from alloy_actors.conversation import unknown_outcome
-from alloy_actors.deadline import Deadline
+from alloy_actors.deadline import RunTime
 from alloy_actors.errors import (
     AlloyError,
     BudgetExceededError,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
     from alloy_actors.content import Message, ToolCall
     from alloy_actors.conversation import Conversation
+    from alloy_actors.deadline import Deadline
     from alloy_actors.journal import Journal, Record
     from alloy_actors.middleware import Block
     from alloy_actors.run_spec import Ending, RunSpec
@@ -96,16 +98,17 @@ class Run:
         self._ledger = Ledger(journal, conversation, unwritten)
         self._runner = runner
         self._tools: dict[str, Tool] = {tool.name: tool for tool in spec.config.tools}
-        self._deadline = spec.deadline or Deadline.after(spec.config.timeout)
+        self._time = spec.time or RunTime(spec.config.timeout)
         self._reporter = Reporter(spec.request_id, spec.on_events, spec.numbers)
         self._watch = RunWatch(spec)
-        self._hearing = Hearing(spec, conversation, self._ledger)
+        consent = Consent(spec, conversation, self._ledger, self._reporter, self._time)
+        self._hearing = Hearing(spec, conversation, self._ledger, consent)
         self._completion = Completion(
             spec,
             conversation,
             self._ledger,
             self._reporter,
-            self._deadline,
+            self._time,
             Budget(spec.config, conversation),
             self._check_cancelled,
         )
@@ -113,6 +116,10 @@ class Run:
             spec, conversation, self._ledger, self._reporter, self._hearing, self._completion
         )
         self._reply: ModelReply | None = None
+
+    @property
+    def _deadline(self) -> Deadline:
+        return self._time.deadline
 
     @property
     def unwritten(self) -> tuple[Record, ...]:
@@ -159,7 +166,7 @@ class Run:
         error: AlloyError | None = None
         why = ""
         try:
-            async with asyncio.timeout(self._deadline.remaining()):
+            async with self._time.limit():
                 status, error = await self._turns()
         except FencedError:
             raise

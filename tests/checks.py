@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from alloy_actors.content import ToolResult
 from alloy_actors.journal import (
     Accepted,
+    ApprovalAsked,
+    ApprovalDecided,
     Charged,
     Replied,
     RequestSent,
@@ -82,6 +84,8 @@ def check_journal(records: Sequence[Record], *, idle: bool = True) -> set[str]:
                 | RunSuspended()
                 | RequestSent()
                 | Replied()
+                | ApprovalAsked()
+                | ApprovalDecided()
                 | ToolCallStarted()
                 | ToolCallEnded()
                 | Charged()

@@ -25,7 +25,7 @@ from alloy_actors.actors.run_handle import RunHandle
 from alloy_actors.config import check_tools
 from alloy_actors.content import DROPPED, NO_HISTORY, History
 from alloy_actors.conversation import Conversation
-from alloy_actors.deadline import Deadline
+from alloy_actors.deadline import RunTime
 from alloy_actors.errors import BusyError, CrashError, FencedError
 from alloy_actors.journal import ModelChanged, Seeded
 from alloy_actors.logs import log
@@ -200,8 +200,8 @@ class AgentActor(PooledActor):
         entry = self._entry
         assert self._journal is not None
         self._request = request
-        if request.deadline is None:
-            request.deadline = Deadline.after(entry.config.timeout)
+        if request.time is None:
+            request.time = RunTime(entry.config.timeout)
         on_events = entry.topics.listeners(request.on_events)
         if request.numbers is None:
             request.numbers = itertools.count(1)
@@ -213,7 +213,8 @@ class AgentActor(PooledActor):
             provider=entry.provider,
             on_events=on_events,
             numbers=request.numbers,
-            deadline=request.deadline,
+            time=request.time,
+            approvals=entry.approvals,
             steering=entry.book.take_steering,
             hooks=entry.hooks,
             asker=request.chain[0].entry.agent_id if request.chain else entry.agent_id,

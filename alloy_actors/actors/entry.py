@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pykka
@@ -25,6 +24,7 @@ from alloy_actors.actors.messages import WAKE, Fenced
 from alloy_actors.actors.request import Request
 from alloy_actors.actors.restoring import end_of_run, fold
 from alloy_actors.actors.topics import AgentTopics
+from alloy_actors.approvals import Approvals
 from alloy_actors.content import NO_USAGE, Usage
 from alloy_actors.errors import AgentDownError, AlloyError, CancelledError, CrashError
 from alloy_actors.logs import log, traced
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from alloy_actors.actors.callbacks import Callbacks
     from alloy_actors.actors.pubsub import PubSub
     from alloy_actors.actors.run_handle import RunHandle
+    from alloy_actors.approvals import Approval
     from alloy_actors.config import AgentConfig
     from alloy_actors.content import Message
     from alloy_actors.conversation import Conversation
@@ -67,6 +68,7 @@ class AgentEntry:
         "_unwritten",
         "_waiting",
         "agent_id",
+        "approvals",
         "book",
         "callbacks",
         "came_up_at",
@@ -119,6 +121,7 @@ class AgentEntry:
             if config.middleware or config.on_compaction
             else NO_HOOKS
         )
+        self.approvals = Approvals()
         self.condition: Condition = "starting"
         self._buried = False
         self._gave_up = False  # a run may be left that nobody waits for
@@ -250,16 +253,29 @@ class AgentEntry:
         self._stopped(Shutdown(why))
 
     def await_idle(self, deadline: Deadline) -> bool:
-        """Wait until no run is on and the last one's result was told and published; whether that is so."""
+        """Wait until no run is on and the last one's result was told and published; whether that is so.
+
+        A run that waits for a person is not waited for: that may take days.
+        """
         while True:
             idle: PooledFuture[None] = PooledFuture()
-            self.book.when_idle(partial(idle.set, None))
+            first = threading.Lock()
+
+            def rouse(idle: PooledFuture[None] = idle, first: threading.Lock = first) -> None:
+                if first.acquire(blocking=False):
+                    idle.set(None)
+
+            running = self.book.running()
+            self.book.when_idle(rouse)
+            self.approvals.when_waiting(running.id if running is not None else None, rouse)
             try:
                 idle.get(timeout=deadline.remaining())
             except pykka.Timeout:
                 return False
             if self.book.running() is None:  # what another agent's run waits for may have begun
                 return True
+            if self.pending_approvals():
+                return False
 
     def await_end(self, deadline: Deadline) -> bool:
         """Wait until the agent has ended for good, its last run has left and all callbacks have been called."""
@@ -413,11 +429,17 @@ class AgentEntry:
             usage=usage,
             uptime=time.monotonic() - self.came_up_at if up else 0.0,
             pending_count=self.book.pending(),
+            pending_approvals=len(self.pending_approvals()),
             max_pending=self.config.max_pending,
             restarts=self.restarts,
             loop_lag=loop_lag(),
             cost_cents=cost_cents,
         )
+
+    def pending_approvals(self) -> tuple[Approval, ...]:
+        """The tool calls of the run that is on which wait for a decision."""
+        running = self.book.running()
+        return self.approvals.pending(running.id if running is not None else None)
 
     def health_while_away(self) -> Health:
         """How the agent is while there is no actor to ask."""

@@ -23,6 +23,7 @@ class Health:
         uptime: Seconds since this incarnation came up; 0.0 while none is up.
         pending_count: Requests that wait behind the running one.
         max_pending: How many may.
+        pending_approvals: Tool calls of the running request that wait until somebody approves or denies them.
         restarts: How often it was brought back.
         loop_lag: Seconds by which the runtime's event loop is late; 0.0 when it is at ease.
     """
@@ -38,6 +39,7 @@ class Health:
     restarts: int
     loop_lag: float
     cost_cents: float | None = None
+    pending_approvals: int = 0
 
     @property
     def busy(self) -> bool:

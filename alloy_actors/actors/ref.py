@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pykka
 
 from alloy_actors.actors import messages as msg
+from alloy_actors.actors.approving import ApprovalCalls
 from alloy_actors.actors.asking import ANSWER_TIMEOUT, aask, ask, await_actor, wait_for_actor
 from alloy_actors.actors.blocking import blocking_region, next_of
 from alloy_actors.actors.guard import check_blocking, in_run_of, waiting_for
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from alloy_actors.session import Session
 
 
-class AgentRef:
+class AgentRef(ApprovalCalls):
     """A handle on one agent; make it with `Agent.start` or `AgentSystem.spawn`."""
 
     __slots__ = ("_entry", "_system")

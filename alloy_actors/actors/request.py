@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from alloy_actors.actors.guard import Link
     from alloy_actors.content import Message
-    from alloy_actors.deadline import Deadline
+    from alloy_actors.deadline import RunTime
     from alloy_actors.errors import AlloyError
     from alloy_actors.journal import WhenBusy
     from alloy_actors.reporting import OnEvents
@@ -48,7 +48,6 @@ class Request:
         "cancel",
         "chain",
         "context",
-        "deadline",
         "finished_at",
         "id",
         "message",
@@ -57,6 +56,7 @@ class Request:
         "refused",
         "result",
         "state",
+        "time",
         "when_busy",
         "why_cancelled",
     )
@@ -78,7 +78,7 @@ class Request:
         self.when_busy = when_busy
         self.state: Literal["recording", "queued", "running", "joined", "finished"] = "recording"
         self.numbers: Iterator[int] | None = None  # of its events, over all incarnations
-        self.deadline: Deadline | None = None  # of its run, over all incarnations
+        self.time: RunTime | None = None  # of its run, over all incarnations
         self.result: Result | None = None
         self.finished_at = 0.0
         self.acknowledged: PooledFuture[None] | None = None  # of a store that answers on a thread of its own
@@ -93,7 +93,7 @@ class Request:
         self.result = result
         callbacks, self.callbacks = self.callbacks, []
         # A kept result must not keep the caller's context, its listener, or the frames of what went wrong alive.
-        self.context = self.on_events = self.cancel = self.numbers = self.deadline = None
+        self.context = self.on_events = self.cancel = self.numbers = self.time = None
         self.chain = ()
         _forget_frames(result.error)
         return callbacks

@@ -303,7 +303,8 @@ class AgentSystem:
     def drain(self, timeout: float) -> bool:
         """Begin nothing more, and wait for the runs that are on; `stop` is what comes next.
 
-        What a run that is on asks of other agents is still served. Requests that wait are left to the next start.
+        What a run that is on asks of other agents is still served. Requests that wait are left to the next start, and so
+        are runs that wait for a person's approval.
 
         Args:
             timeout: Seconds.

@@ -36,6 +36,8 @@ from alloy_actors.content import (
 )
 from alloy_actors.journal import (
     Accepted,
+    ApprovalAsked,
+    ApprovalDecided,
     Charged,
     Closed,
     ModelChanged,
@@ -273,6 +275,16 @@ KINDS = (
         usage=_USAGE,
         provider_state=_AsIs,
         cost_cents=_AsIs,
+    ),
+    _kind("approval", ApprovalAsked, request_id=_AsIs, call_id=_AsIs, reason=_AsIs),
+    _kind(
+        "decided",
+        ApprovalDecided,
+        request_id=_AsIs,
+        call_id=_AsIs,
+        approved=_AsIs,
+        reason=_AsIs,
+        input=_AsIs,
     ),
     _kind("call", ToolCallStarted, request_id=_AsIs, call_id=_AsIs),
     _kind("result", ToolCallEnded, request_id=_AsIs, result=_RESULT, duration=_AsIs, error=_AsIs, data=_AsIs),

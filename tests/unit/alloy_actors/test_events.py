@@ -61,6 +61,7 @@ SAMPLES: list[events.Event] = [
         results_cleared=12,
         **COMMON,
     ),
+    events.ApprovalRequested(seq=11, **CALL, reason="it is night", **COMMON),
 ]
 
 

@@ -66,6 +66,8 @@ SAMPLES = (
     log.Steered("r", "s", MESSAGE),
     log.RequestSent("r", 3, "m-1"),
     log.Replied("r", MESSAGE, "tool_use", Usage(1, 2, 3, 4), {"container": "c-1"}, 0.25),
+    log.ApprovalAsked("r", "call-1", "it deletes"),
+    log.ApprovalDecided("r", "call-1", True, "seen", {"path": "tmp/a"}),
     log.ToolCallStarted("r", "call-1"),
     log.ToolCallEnded("r", RESULT, 0.25, "traceback", {"rows": [1, 2]}),
     log.Closed("r", (RESULT, ToolResult("call-2", "")), MESSAGE),
