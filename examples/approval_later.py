@@ -33,7 +33,9 @@ class Careful(alloy.Middleware):
     """Money moves only when somebody says so. While nobody has, the run's time stands still."""
 
     def before_tool_call(self, run: alloy.RunView, call: alloy.ToolCall) -> alloy.RequireApproval | None:
-        return alloy.RequireApproval("this moves money") if call.name == "pay" else None
+        if call.name != "pay":
+            return None
+        return alloy.RequireApproval(f"this moves the money of {run.agent}'s office")
 
 
 def clerk(system: alloy.AgentSystem, url: str) -> alloy.AgentRef:

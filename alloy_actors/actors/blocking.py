@@ -6,13 +6,17 @@ would be left to do what they wait for.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from contextlib import AbstractContextManager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alloy_actors.deadline import NEVER, Deadline
 from supervisors.runtime import LOOK_UP, managed_blocking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Region: TypeAlias = AbstractContextManager[None]
 
@@ -48,3 +52,18 @@ def next_of(arrivals: queue.SimpleQueue[Any], deadline: Deadline = NEVER) -> Any
             except queue.Empty:
                 if deadline.expired:
                     raise
+
+
+async def off_loop(work: Callable[[], object], undo: Callable[[], object]) -> None:
+    """Do blocking work on a thread. Where the await is cancelled it goes on there, and is undone when it is done."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+
+        def done(_: object) -> None:
+            if not working.cancelled() and working.exception() is None:
+                undo()
+
+        working.add_done_callback(done)
+        raise

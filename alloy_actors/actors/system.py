@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from alloy_actors.actors.agent import AgentActor
-from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.blocking import blocking_region, off_loop
 from alloy_actors.actors.callbacks import Callbacks
 from alloy_actors.actors.entry import AgentEntry
 from alloy_actors.actors.guard import chain, check_blocking
@@ -169,7 +169,8 @@ class AgentSystem:
         entry = self._admit(name, config, session)
         try:
             if self._store.durable or "session_start" in entry.hooks:
-                await asyncio.to_thread(self._take_up, entry, is_session=session is not None)
+                take_up = functools.partial(self._take_up, entry, is_session=session is not None)
+                await off_loop(take_up, functools.partial(self._refused, entry, "aspawn() was cancelled"))
             else:
                 self._take_up(entry, is_session=session is not None)
             return self._admitted(entry, await self._start_child(entry))
@@ -470,10 +471,10 @@ class AgentSystem:
             entry.last_ref = ref
         return AgentRef(entry, self)
 
-    def _refused(self, entry: AgentEntry) -> AgentDownError:
-        """The tree would not start the agent: it is being stopped."""
+    def _refused(self, entry: AgentEntry, why: str = "this AgentSystem is being stopped") -> AgentDownError:
+        """The tree would not start the agent, or shall not."""
         self._forget(entry)
-        message = f"agent {entry.name!r} was not started: this AgentSystem is being stopped"
+        message = f"agent {entry.name!r} was not started: {why}"
         entry.never_started(message)
         return AgentDownError(message)
 

@@ -99,7 +99,7 @@ SAYS = {
         "turn 1: summarised, 23 messages are now 3",
         "[Summary of the earlier conversation, which was removed to save space.]",
     "approval_later.py": [
-        "today the clerk wants pay({'invoice': 7, 'euros': 120}): this moves money",
+        "today the clerk wants pay({'invoice': 7, 'euros': 120}): this moves the money",
         "waiting: 1; nothing has run",
         "tomorrow it asks again about invoice-7",
         "100 euros are paid for invoice 7",

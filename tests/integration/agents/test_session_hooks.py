@@ -296,3 +296,27 @@ def test_an_agent_that_is_stopped_before_its_start_hook_has_answered_does_not_co
     stopping.join(WAIT)
     assert handle.health().status == "stopped"
     assert system.agents() == []
+
+
+def test_an_aspawn_that_is_cancelled_in_its_start_hook_frees_the_name(system: alloy.AgentSystem) -> None:
+    gate = Gate()
+
+    class Slow(alloy.Middleware):
+        async def session_start(self, session: alloy.SessionView) -> None:
+            await gate.wait()
+
+    async def main() -> None:
+        slow = asyncio.create_task(system.aspawn("a", provider=ScriptedProvider([]), middleware=[Slow()]))
+        await asyncio.to_thread(gate.arrived)
+        handle = system.agent("a")
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+        assert handle.health().status == "starting"
+        gate.release()
+        await handle.astop()  # waits for its end
+        agent = await system.aspawn("a", provider=ScriptedProvider(["hi"]))
+        assert (await agent.achat("hello")).text == "hi"
+        await agent.astop()
+
+    asyncio.run(main())
