@@ -34,6 +34,7 @@ def measure(url: str) -> Report:
         "in the pause of a retry": _pausing,
         "in an async tool": _in_async_tool,
         "in a plain tool": _in_plain_tool,
+        "waiting for an approval": _waiting_for_approval,
         "in a shell command": _in_command,
         "in the queue": _queued,
     }
@@ -121,6 +122,21 @@ def _pausing(system: alloy.AgentSystem, told: queue.SimpleQueue[alloy.Result]) -
     provider = _Watched(ScriptedProvider([alloy.OverloadedError("later", retry_after=60.0)]))
     agent = _send(system, told, provider)
     provider.asked.wait(10)
+    return agent
+
+
+class _Careful(alloy.Middleware):
+    def before_tool_call(self, run: alloy.RunView, call: alloy.ToolCall) -> alloy.RequireApproval:
+        return alloy.RequireApproval(f"{run.agent} wants {call.name}")
+
+
+def _waiting_for_approval(system: alloy.AgentSystem, told: queue.SimpleQueue[alloy.Result]) -> alloy.AgentRef:
+    provider = ScriptedProvider([tool_call("wait")])
+    agent = system.spawn(provider=provider, middleware=[_Careful()])
+    with agent.subscribe("events") as events:
+        agent.send_message("Hello.", told.put, request_id="R")
+        while not isinstance(events.get(10), alloy.ApprovalRequested):
+            pass
     return agent
 
 
