@@ -46,6 +46,21 @@ def check_sendable(messages: Sequence[Message]) -> None:
     assert not messages or messages[-1].role == "assistant", "the history ends with the user"
 
 
+def check_consent(records: Sequence[Record]) -> None:
+    """What was asked for has not begun before it was approved."""
+    asked, approved = set(), set()
+    for record in records:
+        match record:
+            case ApprovalAsked():
+                asked.add(record.call_id)
+            case ApprovalDecided():
+                assert record.call_id in asked
+                if record.approved:
+                    approved.add(record.call_id)
+            case ToolCallStarted():
+                assert record.call_id not in asked - approved, f"{record} without an approval"
+
+
 def check_journal(records: Sequence[Record], *, idle: bool = True) -> set[str]:
     """Every request was accepted once and ended once; the requests that have ended.
 

@@ -41,8 +41,9 @@ WEIGHTS = {
     step("reply", st.sampled_from(REPLIES)): 12,
     step("end_tool", st.integers(0, 2), st.sampled_from(["ok", "raise", "exit", "cancelled"])): 8,
     step("stream"): 2,
-    step("hook", st.sampled_from(["raise", "halt", "block", "edit", "wait"])): 3,
+    step("hook", st.sampled_from(["raise", "halt", "block", "edit", "approval", "wait"])): 3,
     step("end_hook"): 2,
+    step("decide", st.sampled_from(["approve", "deny"])): 2,
     step("cancel", st.integers(0, 3)): 2,
     step("ask", st.sampled_from(["messages", "reset", "reset when idle", "set_model"])): 2,
     step("progress", st.sampled_from(["handle", "write", "answer", "turn"]), st.integers(1, 3)): 6,
@@ -96,6 +97,20 @@ def settled(
 ) -> tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]:
     """A step, and what follows from it."""
     return (name, values, options), True
+
+
+WAITS_FOR_A_PERSON = [
+    settled("send", "queue"),
+    settled("send", "queue"),
+    no("hook", "approval"),
+    settled("reply", "call coro again plain"),
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(SCENARIOS, st.booleans())
+def test_the_same_where_a_run_waits_for_a_person(scenario: Scenario, listens: bool) -> None:
+    play([*WAITS_FOR_A_PERSON, *scenario], listens=listens, hooks=True)
 
 
 FOUND = {

@@ -51,7 +51,7 @@ class Called:
 
 
 class Puppet(alloy.Middleware):
-    """Does what the test wants, once, at the next hook there is: `raise`, `halt`, `block`, `edit`, or `wait`."""
+    """Does what the test wants, once, at the next hook there is: `raise halt block edit approval`, or `wait`."""
 
     def __init__(self) -> None:
         self.next = ""
@@ -83,7 +83,7 @@ class Puppet(alloy.Middleware):
 
     async def _decide(self, *, of_call: bool = False) -> Any:
         what = self.next
-        if what in ("block", "edit") and not of_call:
+        if what in ("block", "edit", "approval") and not of_call:
             return None  # for the next one that may
         self.next = ""
         match what:
@@ -95,6 +95,8 @@ class Puppet(alloy.Middleware):
                 return alloy.Block("not this one")
             case "edit":
                 return alloy.Edit({})
+            case "approval":
+                return alloy.RequireApproval("somebody must look at it")
             case "wait":
                 waits = asyncio.get_running_loop().create_future()
                 self.waits.append(waits)

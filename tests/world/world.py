@@ -19,7 +19,7 @@ from alloy_actors.errors import AlloyError, ToolError
 from alloy_actors.journal import Accepted, Seeded, WasCompacted
 from alloy_actors.provider import ModelReply
 from alloy_actors.testing import USAGE, reply
-from tests.checks import check_journal, check_sendable
+from tests.checks import check_consent, check_journal, check_sendable
 from tests.faults.effects import Effect, check_effects
 from tests.world.process import NAME, Called, Process
 from tests.world.store import Disk
@@ -176,6 +176,17 @@ class World:
                     waits.set_result(None)
                     return
 
+    def decide(self, what: str) -> None:
+        """Somebody decides about the first call that waits."""
+        for process in self.alive:
+            for waiting in process.agent.approvals()[:1]:
+                if what == "approve":
+                    decided = process.agent.approve(waiting.request_id, waiting.call_id)
+                else:
+                    decided = process.agent.deny(waiting.request_id, waiting.call_id)
+                assert decided
+                return
+
     def _make(self, what: str) -> ModelReply | Exception:
         match what.split():
             case ["call", *names]:
@@ -292,6 +303,7 @@ class World:
             folded.apply(closing)
         check_sendable(folded.messages)
         check_journal(self.disk.all, idle=False)
+        check_consent(self.disk.all)
         for sent in self.sent:
             assert len(sent.told) <= 1, f"{sent.id} was told {len(sent.told)} times"
 
@@ -311,6 +323,7 @@ class World:
             self.reply("text")
             self.end_tool(0, "ok")
             self.end_hook()
+            self.decide("approve")
             if not any(process.asked or process.called or process.puppet.waits for process in self.alive):
                 self.advance(30.0)  # a pause between two attempts
         for process in self.alive:
