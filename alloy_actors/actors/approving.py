@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from alloy_actors.approvals import Verdict
@@ -43,7 +44,9 @@ class ApprovalCalls:
         """
         if input is not None:
             check_arguments("approve: input", "input", input)
-        return self._decide("approve", request_id, call_id, Verdict(approved=True, input=input))
+        # A copy: what was checked is what runs, whatever the caller does to its dict.
+        verdict = Verdict(approved=True, input=copy.deepcopy(input))
+        return self._decide("approve", request_id, call_id, verdict)
 
     def deny(self, request_id: str, call_id: str, reason: str = DENIED) -> bool:
         """Do not let a tool call run that waits for a decision: the model is told the reason, and the run goes on.

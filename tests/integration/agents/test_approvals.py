@@ -158,7 +158,9 @@ def test_an_approval_may_change_the_arguments_and_the_model_sees_the_call_it_mad
 ) -> None:
     agent = spawn(system, 2)
     asked = Asked(agent)
-    agent.approve("r", asked.next().id, input={"a": 10, "b": 1})
+    given = {"a": 10, "b": 1}
+    agent.approve("r", asked.next().id, input=given)
+    given["a"] = 99
     result = asked.result()
     assert answers(result) == ["11"]
     assert result.messages[1].tool_calls[0].input == {"a": 2, "b": 1}

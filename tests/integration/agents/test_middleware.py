@@ -109,6 +109,19 @@ def test_every_hook_may_halt_the_run_and_every_call_is_answered(
         ] * 2
 
 
+def test_a_middleware_may_end_a_run_that_has_used_enough() -> None:
+    """T12."""
+
+    class Thrifty(alloy.Middleware):
+        def before_completion(self, run: alloy.RunView) -> alloy.Halt | None:
+            return alloy.Halt("enough was used") if run.usage.output_tokens >= 5 else None
+
+    result = alloy.run("add", provider=calling("3 and 7"), tools=[add], middleware=[Thrifty()])
+    assert (result.status, result.turns) == ("halted", 1)
+    assert [block.content for block in result.messages[2].blocks] == ["3", "7"]
+    check_sendable(result.messages)
+
+
 def test_a_failing_run_may_be_made_a_halted_one() -> None:
     """T27."""
     log: list[str] = []
