@@ -105,9 +105,8 @@ class Approvals:
                 return None
             if slot.verdict is not None or not running:
                 return False
-            if (
-                verdict.approved and verdict.input is None
-            ):  # what was shown, whatever a hook makes of the call later
+            if verdict.approved and verdict.input is None:
+                # What was shown is what runs, whatever a hook makes of the call later.
                 verdict = replace(verdict, input=slot.approval.input)
             slot.verdict, notify = verdict, slot.notify
         notify(call_id)

@@ -15,6 +15,7 @@ from alloy_actors.errors import ConfigError
 from alloy_actors.events import ApprovalRequested
 from alloy_actors.journal import ApprovalAsked, ApprovalDecided
 from alloy_actors.logs import log
+from alloy_actors.middleware import RequireApproval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import RunTime
     from alloy_actors.ledger import Ledger
-    from alloy_actors.middleware import RequireApproval
     from alloy_actors.reporting import Reporter
     from alloy_actors.run_spec import RunSpec
 
@@ -47,13 +47,14 @@ class Consent:
         self._reporter = reporter
         self._time = time
 
-    def was_asked_for(self, call: ToolCall) -> bool:
-        """Whether the log says that this call must not run without a decision, whatever a hook says now."""
-        return call.id in self._known
+    def asked_before(self, call: ToolCall) -> RequireApproval | None:
+        """What the log says this call needs, whatever a hook says now."""
+        known = self._known.get(call.id)
+        return RequireApproval(known.reason) if known is not None else None
 
     @property
-    def _known(self) -> dict[str, ApprovalDecided | None]:
-        """What the log says of the calls of the last reply: None where it was asked and not decided."""
+    def _known(self) -> dict[str, ApprovalAsked | ApprovalDecided]:
+        """What the log says of the calls of the last reply."""
         run = self._conversation.run
         return run.approvals if run is not None else {}
 
@@ -76,13 +77,13 @@ class Consent:
                 "use alloy.Agent.start(...) or AgentSystem.spawn(...), or let an async hook ask by itself"
             )
             raise ConfigError(msg)
-        waiting = [(call, why) for call, why in asked if self._known.get(call.id) is None]
+        waiting = [each for each in asked if not isinstance(self._known.get(each[0].id), ApprovalDecided)]
         if waiting:
             await self._wait(waiting)
         verdicts = {}
         for call, _ in asked:
             decided = self._known[call.id]
-            assert decided is not None
+            assert isinstance(decided, ApprovalDecided)
             verdicts[call.id] = Verdict(decided.approved, decided.reason, decided.input)
         return verdicts
 

@@ -67,7 +67,7 @@ class RunState:
             or the next request is prepared or sent.
         thinking: Of the newest reply that carries any.
         tool_calls: Those that have their results, in call order.
-        approvals: Of the calls of the last reply, by call id; None where one was asked for and is not decided.
+        approvals: Of the calls of the last reply, by call id: what was decided, else what was asked.
         steered: Messages of the requests that joined the run, by request id; they end with it.
         overflowed: The turn that the provider found too long and that was made shorter, as replies before it; None for none.
     """
@@ -80,7 +80,7 @@ class RunState:
     reply: Replied | None = None
     thinking: str | None = None
     tool_calls: list[ToolCallRecord] = field(default_factory=list)
-    approvals: dict[str, ApprovalDecided | None] = field(default_factory=dict)
+    approvals: dict[str, ApprovalAsked | ApprovalDecided] = field(default_factory=dict)
     steered: dict[str, Message] = field(default_factory=dict)
     overflowed: int | None = None
 
@@ -222,10 +222,7 @@ class Conversation:
                 if self.run is not None:
                     self.run.reply = None
                     self.run.approvals.clear()
-            case ApprovalAsked():
-                if self.run is not None:
-                    self.run.approvals[record.call_id] = None
-            case ApprovalDecided():
+            case ApprovalAsked() | ApprovalDecided():
                 if self.run is not None:
                     self.run.approvals[record.call_id] = record
             case ModelChanged():

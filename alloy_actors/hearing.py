@@ -48,7 +48,7 @@ class Hearing:
 
         No call runs, and nobody is troubled, before every middleware has said what it thinks of all of them.
         """
-        if "before_tool_call" not in self._hooks and not any(map(self._consent.was_asked_for, calls)):
+        if "before_tool_call" not in self._hooks and not any(map(self._consent.asked_before, calls)):
             return None
         self._ledger.begin()
         asked, calls[:] = tuple(calls), []
@@ -61,10 +61,8 @@ class Hearing:
                 blocked.append((call, decision))
                 continue
             calls.append(edited)
-            if decision is None and self._consent.was_asked_for(call):
-                decision = RequireApproval("it was asked for before the agent came back")
-            if decision is not None:
-                waiting[call.id] = decision
+            if approval := decision or self._consent.asked_before(call):
+                waiting[call.id] = approval
         if waiting:
             await self._approved(calls, blocked, waiting)
         return None
