@@ -109,7 +109,7 @@ class Completion:
             return ModelRequest(
                 messages=(message,),
                 system_prompt=system_prompt,
-                deadline=self._deadline,
+                deadline=self._time.deadline,
                 request_id=self._spec.request_id,
                 provider_state={},
                 on_lost=partial(self._charge, provider),

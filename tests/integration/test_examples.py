@@ -98,6 +98,7 @@ SAYS = {
         "turn 9: cleared, 17 messages are now 17",
         "turn 1: summarised, 23 messages are now 3",
         "[Summary of the earlier conversation, which was removed to save space.]",
+    ],
     "approval_later.py": [
         "today the clerk wants pay({'invoice': 7, 'euros': 120}): this moves the money",
         "waiting: 1; nothing has run",
