@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import alloy_actors as alloy
+from alloy_actors.compaction.parts import SUMMARY
 from alloy_actors.middleware import HOOKS, Middleware
 from alloy_actors.testing import ScriptedProvider, error, tool_call
 from tests.checks import check_sendable
+from tests.world.talks import chat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WAIT = 5.0
 IN_A_RUN = [name for name in HOOKS if not name.startswith("session_")]
-HAS_NO_FIXED_PLACE = {"on_context_overflow", "after_compaction"}
+OF_COMPACTION = {"on_context_overflow", "after_compaction"}
 
 
 def raising(hook: str, kind: str, fail: Callable[[], None]) -> Middleware:
@@ -47,8 +49,19 @@ class Bug:
             raise RuntimeError("a bug in a hook")
 
 
-def script(hook: str) -> list[Any]:
+def too_long(request: alloy.ModelRequest) -> Any:
+    """The conversation is too long until it has been summarised."""
+    if not request.tools:  # asked for the summary
+        return "so far"
+    if not any(message.text.startswith(SUMMARY) for message in request.messages):
+        return error(alloy.ContextOverflowError)
+    return "fine" if isinstance(request.messages[-1].blocks[-1], alloy.ToolResult) else tool_call("count")
+
+
+def script(hook: str) -> Any:
     """What reaches every hook; `on_error` has its own end, however often the run is tried."""
+    if hook in OF_COMPACTION:
+        return too_long
     last = error(alloy.AuthError) if hook == "on_error" else "fine"
     return [tool_call("count"), *[last] * 3]
 
@@ -69,7 +82,7 @@ def count(counted: list[int]) -> alloy.Tool:
     return count
 
 
-HOOK = pytest.mark.parametrize("hook", [name for name in IN_A_RUN if name not in HAS_NO_FIXED_PLACE])
+HOOK = pytest.mark.parametrize("hook", IN_A_RUN)
 KIND = pytest.mark.parametrize("kind", ["plain", "async"])
 
 
@@ -80,7 +93,11 @@ def test_a_run_whose_hook_raises_is_taken_up_once_from_its_last_record(
 ) -> None:
     bug = Bug(1)
     agent = system.spawn(
-        "a", provider=ScriptedProvider(script(hook)), tools=[count], middleware=[raising(hook, kind, bug)]
+        "a",
+        provider=ScriptedProvider(script(hook)),
+        tools=[count],
+        messages=chat(4),
+        middleware=[raising(hook, kind, bug)],
     )
     result = agent.chat("go", timeout=WAIT)
     if hook == "on_error":
@@ -88,19 +105,28 @@ def test_a_run_whose_hook_raises_is_taken_up_once_from_its_last_record(
     else:
         assert (result.status, result.text) == ("completed", "fine")
     assert agent.health().restarts == 1
-    assert bug.asked >= 2
+    # That the conversation was made shorter is recorded before this hook is asked: it is not made shorter again.
+    assert bug.asked == 1 if hook == "after_compaction" else bug.asked >= 2
     assert counted == [1], "an effect was repeated, or did not happen"
     check_sendable(agent.messages())
 
 
-@HOOK
+@pytest.mark.parametrize("hook", [name for name in IN_A_RUN if name != "after_compaction"])
 @KIND
 def test_a_hook_that_raises_again_ends_the_request_and_the_conversation_goes_on(
     system: alloy.AgentSystem, hook: str, kind: str, count: alloy.Tool, counted: list[int]
 ) -> None:
     bug = Bug(2)
-    provider = ScriptedProvider([*script(hook)[: 4 if hook == "on_error" else 2], *["fine"] * 3])
-    agent = system.spawn("a", provider=provider, tools=[count], middleware=[raising(hook, kind, bug)])
+    steps = script(hook)
+    if hook not in OF_COMPACTION:
+        steps = [*steps[: 4 if hook == "on_error" else 2], *["fine"] * 3]
+    agent = system.spawn(
+        "a",
+        provider=ScriptedProvider(steps),
+        tools=[count],
+        messages=chat(4),
+        middleware=[raising(hook, kind, bug)],
+    )
     result = agent.chat("go", timeout=WAIT)
     assert result.status == "error"
     assert isinstance(result.error, alloy.CrashError)
@@ -118,7 +144,11 @@ def test_a_one_shot_run_whose_hook_raises_ends_with_a_crash_error(
 ) -> None:
     bug = Bug(1)
     result = alloy.run(
-        "go", provider=ScriptedProvider(script(hook)), tools=[count], middleware=[raising(hook, kind, bug)]
+        "go",
+        provider=ScriptedProvider(script(hook)),
+        tools=[count],
+        messages=chat(4),
+        middleware=[raising(hook, kind, bug)],
     )
     assert result.status == "error"
     assert isinstance(result.error, alloy.CrashError)
@@ -147,7 +177,7 @@ def test_plain_hooks_of_two_agents_run_side_by_side_and_those_of_one_never(
     setattr(Meets, hook, meet)
     for name in ("a", "b"):
         provider = ScriptedProvider(script(hook))
-        system.spawn(name, provider=provider, tools=[count], middleware=[Meets()])
+        system.spawn(name, provider=provider, tools=[count], messages=chat(4), middleware=[Meets()])
     ids = [agent.send_message("go") for agent in system.agents()]
     results = [
         agent.chat("go", request_id=request_id, timeout=WAIT)
