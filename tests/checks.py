@@ -8,6 +8,7 @@ from alloy_actors.content import ToolResult
 from alloy_actors.journal import (
     Accepted,
     Charged,
+    Reminded,
     Replied,
     RequestSent,
     RunBegan,
@@ -80,6 +81,7 @@ def check_journal(records: Sequence[Record], *, idle: bool = True) -> set[str]:
             case (
                 RunResumed()
                 | RunSuspended()
+                | Reminded()
                 | RequestSent()
                 | Replied()
                 | ToolCallStarted()
