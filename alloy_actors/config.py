@@ -18,8 +18,8 @@ from alloy_actors.endings import prepare_endings
 from alloy_actors.errors import ConfigError
 from alloy_actors.middleware import Middleware, RunView
 from alloy_actors.middleware_check import check_middleware
-from alloy_actors.overrides import ModelOverride, parse_overrides
 from alloy_actors.output import Output
+from alloy_actors.overrides import ModelOverride, parse_overrides
 from alloy_actors.session import Session
 from alloy_actors.tooldef import Tool, toolbox
 
