@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import json
 import time
 from enum import Enum
@@ -89,7 +89,7 @@ KINDS: list[tuple[Any, Any, Any]] = [
     (str, {"value": "hm"}, "hm"),
     (bool, {"value": True}, True),
     (tuple[int, str], {"value": [1, "a"]}, (1, "a")),
-    (datetime.date, {"value": "2026-11-27"}, datetime.date(2026, 11, 27)),
+    (dt.date, {"value": "2026-11-27"}, dt.date(2026, 11, 27)),
     (pydantic.conint(gt=3), {"value": 4}, 4),
 ]
 NAMES = [str(kind) for kind, _, _ in KINDS]
@@ -526,10 +526,10 @@ def test_the_output_that_a_tool_handed_in_is_in_the_log_as_well(listen: bool) ->
 
 def test_an_answer_is_read_by_its_json_and_not_by_its_python_value() -> None:
     class Strict(pydantic.BaseModel, strict=True):
-        day: datetime.date
+        day: dt.date
 
     output = Output(Strict)
-    assert output.read({"day": "2026-11-27"}) == Strict(day=datetime.date(2026, 11, 27))
+    assert output.read({"day": "2026-11-27"}) == Strict(day=dt.date(2026, 11, 27))
     with pytest.raises(UnfitError, match="day"):
         output.read({"day": 3.5})
     with pytest.raises(UnfitError, match="no JSON|Invalid JSON"):
