@@ -111,6 +111,18 @@ class Answers:
         self._note("output")  # the result has told the model
         return AT_LIMIT if self.is_last else None
 
+    def cut_off(self, calls: tuple[ToolCall, ...]) -> Ending:
+        """Answer the calls of a reply that hit its output limit: their arguments may be incomplete."""
+        text = "Not executed: the reply hit its output limit, so the arguments may be incomplete."
+        request_id = self._spec.request_id
+        self._ledger.note(
+            *(ToolCallEnded(request_id, ToolResult(call.id, text, is_error=True)) for call in calls)
+        )
+        names = ", ".join(call.name for call in calls)
+        return "error", MalformedReplyError(
+            f"the reply hit its output limit while it called {names}: raise the provider's max_tokens"
+        )
+
     def refuse(self, calls: tuple[ToolCall, ...]) -> list[ToolCall]:
         """Of the last reply: answer the calls that are not executed any more, and return the others."""
         kept = [call for call in calls if call.name == SUBMIT and self._config.output is not None]

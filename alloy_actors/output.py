@@ -206,12 +206,18 @@ def _checked(kind: Any, name: str) -> tuple[TypeAdapter[Any], dict[str, Any]]:
 
 
 def _candidates(message: Message) -> Iterator[str]:
-    """Where the JSON may be: the whole text, or what is said last; without the fence that some models put around it."""
-    text = message.text
-    yield _unfenced(text)
+    """Where the JSON may be: the whole text, or what is said last; without the fence that some models put around it.
+
+    gpt-4o says an answer of a form twice at times, one right after the other.
+    """
+    text = _unfenced(message.text)
+    yield text
     blocks = [block.text for block in message.blocks if isinstance(block, TextBlock)]
     if len(blocks) > 1:
         yield _unfenced(blocks[-1])
+    half = text[: len(text) // 2].rstrip()
+    if half and text.endswith(half):
+        yield half
 
 
 def _unfenced(text: str) -> str:

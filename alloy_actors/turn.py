@@ -23,7 +23,6 @@ from alloy_actors.errors import (
     ContextOverflowError,
     FencedError,
     HaltedError,
-    MalformedReplyError,
     OutputError,
     ProviderError,
     ProviderTimeoutError,
@@ -287,24 +286,11 @@ class Run:
             case "max_tokens":
                 if not reply.message.tool_calls:
                     return await self._complete_with(reply.message, cut=True)
-                return self._cut_off(reply.message.tool_calls)
+                return self._answers.cut_off(self.conversation.unanswered)
             case "refusal":
                 return "error", ProviderError(f"the model refused to answer: {reply.refusal}", code="refusal")
             case _:
                 assert_never(reply.stop_reason)
-
-    def _cut_off(self, calls: Sequence[ToolCall]) -> Ending:
-        text = "Not executed: the reply hit its output limit, so the arguments may be incomplete."
-        self._ledger.note(
-            *(
-                ToolCallEnded(self.spec.request_id, ToolResult(call.id, text, is_error=True))
-                for call in self.conversation.unanswered
-            )
-        )
-        names = ", ".join(call.name for call in calls)
-        return "error", MalformedReplyError(
-            f"the reply hit its output limit while it called {names}: raise the provider's max_tokens"
-        )
 
     async def _complete_with(self, message: Message, *, cut: bool = False) -> Ending | None:
         """A final answer; None goes on: something is missing in it."""

@@ -249,6 +249,14 @@ def test_what_was_said_before_the_answer_does_no_harm() -> None:
     assert play(Native([said]), output=City).output == City(**OSLO)
 
 
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_an_answer_that_is_said_twice_is_one(between: str) -> None:
+    said = json.dumps(OSLO)
+    assert play(Native([said + between + said]), output=City).output == City(**OSLO)
+    other = play(Native([said + between + json.dumps({**OSLO, "people": 1})] * 2), output=City)
+    assert isinstance(other.error, errors.OutputError)
+
+
 # -- answers that do not fit ---------------------------------------------------------------------------------------
 
 WRONG = {"name": "Oslo", "people": -1}
