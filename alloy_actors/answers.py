@@ -107,18 +107,20 @@ class Answers:
             if call.error is None:
                 return self._submitted(wanted, call)
         if self._is_out_of_tries:
-            return self._no_output(wanted, submitted[-1].error or "")
+            return self._no_output(wanted, _problem(wanted, submitted[-1]))
         self._note("output")  # the result has told the model
         return AT_LIMIT if self.is_last else None
 
-    def cut_off(self, calls: tuple[ToolCall, ...]) -> Ending:
+    def cut_off(self, message: Message) -> Ending:
         """Answer the calls of a reply that hit its output limit: their arguments may be incomplete."""
         text = "Not executed: the reply hit its output limit, so the arguments may be incomplete."
-        request_id = self._spec.request_id
         self._ledger.note(
-            *(ToolCallEnded(request_id, ToolResult(call.id, text, is_error=True)) for call in calls)
+            *(
+                ToolCallEnded(self._spec.request_id, ToolResult(call.id, text, is_error=True))
+                for call in self._conversation.unanswered
+            )
         )
-        names = ", ".join(call.name for call in calls)
+        names = ", ".join(call.name for call in message.tool_calls)
         return "error", MalformedReplyError(
             f"the reply hit its output limit while it called {names}: raise the provider's max_tokens"
         )
@@ -205,10 +207,8 @@ class Answers:
 
     def _no_output(self, wanted: Output, problem: str) -> Ending:
         tries = self._config.output_retries + 1
-        times = "once" if tries == 1 else f"{tries} times"
-        return "error", OutputError(
-            f"the answer did not fit output={wanted.name}, asked for {times}: {problem}"
-        )
+        tried = "1 try" if tries == 1 else f"{tries} tries"
+        return "error", OutputError(f"no answer that fits output={wanted.name} after {tried}: {problem}")
 
     @property
     def _is_at_limit(self) -> bool:
@@ -216,3 +216,12 @@ class Answers:
 
     def _note(self, about: Any, text: str = "") -> None:
         self._ledger.note(Reminded(self._spec.request_id, about, user(text) if text else None))
+
+
+def _problem(wanted: Output, call: ToolCallRecord) -> str:
+    """What was wrong with an answer, without the words that were for the model alone."""
+    try:
+        wanted.read(call.input)
+    except UnfitError as problem:
+        return str(problem)
+    return call.error or ""

@@ -170,6 +170,8 @@ def make_config(cls: type[C], options: Mapping[str, Any], *, where: str, also: t
             valid += also
             near = difflib.get_close_matches(name, valid, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
+            if cls is RunConfig and name in {item.name for item in fields(AgentConfig)}:
+                hint = " (it is one of agents: Agent.start, AgentSystem.spawn)"
             msg = f"{where}: unknown option {name!r}{hint}; valid options: {', '.join(sorted(valid))}"
             raise ConfigError(msg)
     given = dict(options)

@@ -286,7 +286,7 @@ class Run:
             case "max_tokens":
                 if not reply.message.tool_calls:
                     return await self._complete_with(reply.message, cut=True)
-                return self._answers.cut_off(self.conversation.unanswered)
+                return self._answers.cut_off(reply.message)
             case "refusal":
                 return "error", ProviderError(f"the model refused to answer: {reply.refusal}", code="refusal")
             case _:

@@ -21,7 +21,7 @@ from alloy_actors.config import RunConfig, make_config
 from alloy_actors.content import Message, TextBlock, ToolCall, Usage, user
 from alloy_actors.output import SUBMIT, Output, UnfitError
 from alloy_actors.provider import OutputSchemas
-from alloy_actors.testing import ScriptedProvider, reply, tool_call, tool_calls
+from alloy_actors.testing import ScriptedProvider, error, reply, tool_call, tool_calls
 from alloy_actors.tooldef import tool
 from tests.checks import check_sendable
 from tests.world.one_run import Scene, play_twice
@@ -226,6 +226,28 @@ def test_a_provider_that_takes_a_schema_only_without_tools_gets_it_then() -> Non
     assert play(provider, output=City).output == City(**OSLO)
     assert provider.requests[0].output_schema is not None
     assert provider.requests[0].tools == ()
+
+
+def test_a_fallback_is_asked_in_its_own_way(listen: bool) -> None:
+    first = Native([error(errors.ServerError), error(errors.ServerError)])
+    second = ScriptedProvider(["words", tool_call(SUBMIT, **OSLO)], model="second")
+    result = play(first, listen=listen, fallback_providers=[second], output=City, max_retries=0)
+    assert (result.output, result.turns) == (City(**OSLO), 2)
+    assert [request.output_schema is None for request in first.requests] == [False, False]
+    assert [[one.name for one in request.tools] for request in second.requests] == [[SUBMIT], [SUBMIT]]
+
+
+def test_a_fallback_that_does_not_take_the_schema_is_named_before_the_run() -> None:
+    with pytest.raises(errors.ConfigError, match="output=dict"):
+        make_config(
+            RunConfig,
+            {
+                "provider": ScriptedProvider(),
+                "fallback_providers": [PROVIDERS["OpenAI"]()],
+                "output": dict[str, int],
+            },
+            where="run",
+        )
 
 
 def test_an_answer_that_comes_with_other_calls_is_taken_after_they_have_run(listen: bool) -> None:
