@@ -104,7 +104,9 @@ class Budget:
 
     def _prompt_tokens(self) -> int:
         if self._overhead is None:
-            self._overhead = overhead(self._config.system_prompt, self._config.tools)
+            config = self._config
+            tools = config.tools if config.output is None else (*config.tools, config.output.tool)
+            self._overhead = overhead(config.system_prompt, tools)  # a schema for the answer costs what its tool does
         return self._conversation.prompt_tokens(self._overhead)
 
 

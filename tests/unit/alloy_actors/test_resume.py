@@ -206,3 +206,13 @@ def test_the_limit_of_turns_counts_those_before_the_crash() -> None:
     scene = Scene(SCRIPTS["tools twice"], whole.records[: sent + 1], max_turns=2)
     assert scene.play().status == "max_turns"
     assert scene.provider.asked == [1]
+
+
+def test_a_steering_message_that_had_joined_is_answered_after_a_crash() -> None:
+    whole = Scene(("done", "that too"))
+    whole.play()
+    sent = [one for one in whole.records if not isinstance(one, log.RunEnded)]
+    scene = Scene(("done", "that too"), [*sent, log.Steered("r", "s", user("and that?"))])
+    result = scene.play()
+    assert (result.status, result.text, result.turns) == ("completed", "that too", 2)
+    assert [message.text for message in result.messages] == ["hello", "done", "and that?", "that too"]
