@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from alloy_actors.content import Message, ToolCall
     from alloy_actors.conversation import Conversation, RunState
     from alloy_actors.deadline import Deadline
+    from alloy_actors.journal import Reminder
     from alloy_actors.ledger import Ledger
     from alloy_actors.result import ToolCallRecord
     from alloy_actors.run_spec import Ending, RunSpec
@@ -30,7 +31,7 @@ class Answers:
     """For one run.
 
     Attributes:
-        output: `Result.output`; None until there is a valid one.
+        output: Of the answer at hand; None until there is a valid one.
         closing: What the assistant says last where a tool has ended the run; None where it did not.
     """
 
@@ -59,6 +60,7 @@ class Answers:
 
     def may_ask(self, deadline: Deadline) -> bool:
         """Whether one more request may be sent; the model is told of the one beyond the limit, while there is time for it."""
+        self.output = None  # what a steering message has come after
         turns, limit = self._conversation.turns, self._config.max_turns
         if turns < limit:
             return True
@@ -78,7 +80,6 @@ class Answers:
             message: The answer.
             cut: Whether it hit the output limit.
         """
-        self.output = None
         if not self._has_called:
             return self._ask_for_tool()
         wanted = self._config.output
@@ -100,12 +101,14 @@ class Answers:
             if call.error is None and call.name in self._config.halt_on_tool:
                 return self._end_with(call)
         wanted = self._config.output
-        submitted = [call for call in calls if call.name == SUBMIT and wanted is not None]
-        if wanted is None or not submitted:
+        if wanted is None:
             return None
+        submitted = [call for call in calls if call.name == SUBMIT]
         for call in submitted:
             if call.error is None:
                 return self._submitted(wanted, call)
+        if not submitted:
+            return None
         if self._is_out_of_tries:
             return self._no_output(wanted, _problem(wanted, submitted[-1]))
         self._note("output")  # the result has told the model
@@ -214,7 +217,7 @@ class Answers:
     def _is_at_limit(self) -> bool:
         return self._conversation.turns >= self._config.max_turns
 
-    def _note(self, about: Any, text: str = "") -> None:
+    def _note(self, about: Reminder, text: str = "") -> None:
         self._ledger.note(Reminded(self._spec.request_id, about, user(text) if text else None))
 
 

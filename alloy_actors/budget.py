@@ -106,7 +106,9 @@ class Budget:
         if self._overhead is None:
             config = self._config
             tools = config.tools if config.output is None else (*config.tools, config.output.tool)
-            self._overhead = overhead(config.system_prompt, tools)  # a schema for the answer costs what its tool does
+            self._overhead = overhead(
+                config.system_prompt, tools
+            )  # a schema for the answer costs what its tool does
         return self._conversation.prompt_tokens(self._overhead)
 
 

@@ -437,7 +437,7 @@ class Run:
             stop_reason=conversation.stop_reason,
             turns=conversation.turns,
             error=error,
-            output=self._answers.output,
+            output=self._answers.output if error is None else None,
         )
         self._reporter.emit(RunFinished, conversation.turns, result=result)
         return result

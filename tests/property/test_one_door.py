@@ -80,8 +80,8 @@ SCENARIOS = st.lists(st.tuples(STEPS, st.booleans()), max_size=40)
 Scenario = list[tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]]
 
 
-def play(scenario: Scenario, *, listens: bool, hooks: bool, **options: Any) -> None:
-    with World(listens=listens, hooks=hooks, **options) as world:
+def play(scenario: Scenario, *, listens: bool, hooks: bool, **of_agent: Any) -> None:
+    with World(listens=listens, hooks=hooks, **of_agent) as world:
         for (name, values, options), settle in scenario:
             getattr(world, name)(*values, **options)
             if settle:

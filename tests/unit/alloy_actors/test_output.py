@@ -381,6 +381,17 @@ def test_beyond_the_limit_only_the_answer_is_taken(listen: bool) -> None:
     assert [call.error is None for call in result.tool_calls] == [True, False, True]
 
 
+def test_a_halted_run_has_no_output(kind_of_provider: type[ScriptedProvider]) -> None:
+    class Judge(alloy.Middleware):
+        def after_completion(self, run: alloy.RunView, message: Message) -> alloy.Halt:
+            return alloy.Halt(f"not {json.loads(message.text)['name']}")
+
+    provider = kind_of_provider([given(kind_of_provider, OSLO)])
+    result = play(provider, output=City, middleware=[Judge()])
+    assert (result.status, result.output) == ("halted", None)
+    assert "not Oslo" in str(result.error)
+
+
 def test_two_answers_of_a_run_are_refused() -> None:
     with pytest.raises(errors.ConfigError, match="halt_on_tool .* output="):
         make_config(
