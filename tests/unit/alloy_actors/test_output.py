@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import time
 from enum import Enum
+from functools import partial
 from typing import Annotated, Any, Literal, Optional
 
 import pydantic
@@ -20,7 +21,6 @@ from alloy_actors.actors.restoring import fold
 from alloy_actors.config import RunConfig, make_config
 from alloy_actors.content import Message, TextBlock, ToolCall, Usage, user
 from alloy_actors.output import SUBMIT, Output, UnfitError
-from alloy_actors.provider import OutputSchemas
 from alloy_actors.testing import ScriptedProvider, error, reply, tool_call, tool_calls
 from alloy_actors.tooldef import tool
 from tests.checks import check_sendable
@@ -104,16 +104,8 @@ async def look(city: str) -> str:
 LOOK = tool_call("look", city="Oslo")
 
 
-class Native(ScriptedProvider):
-    """A provider with structured output of its own."""
-
-    output_schemas: OutputSchemas = "always"
-
-
-class Alone(ScriptedProvider):
-    """One whose structured output leaves no room for tools."""
-
-    output_schemas: OutputSchemas = "alone"
+Native = partial(ScriptedProvider, output_schemas="always")
+Alone = partial(ScriptedProvider, output_schemas="alone")
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "streamed"])
