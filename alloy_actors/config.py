@@ -16,6 +16,7 @@ from alloy_actors.compaction.settings import Compaction, read_compaction
 from alloy_actors.content import NO_USAGE, Message, ToolCall, ToolResult, Usage, user
 from alloy_actors.endings import prepare_endings
 from alloy_actors.errors import ConfigError
+from alloy_actors.estimate import overhead
 from alloy_actors.middleware import Middleware, RunView
 from alloy_actors.middleware_check import check_middleware
 from alloy_actors.output import Output
@@ -181,6 +182,14 @@ def make_config(cls: type[C], options: Mapping[str, Any], *, where: str, also: t
         return cls(**given)
     except ValidationError as error:
         raise ConfigError(_explain(error, where)) from None
+
+
+def tokens_beside(config: RunConfig) -> int:
+    """By estimate, the tokens of what goes with the messages of a request: system prompt, tools, the form of the answer."""
+    if config.output is None:
+        return overhead(config.system_prompt, config.tools)
+    # A provider that is given the schema itself counts about the same.
+    return overhead(config.system_prompt, (*config.tools, config.output.tool))
 
 
 def check_provider(provider: object, where: str, option: str = "provider") -> None:
