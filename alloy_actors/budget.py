@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from alloy_actors.config import AgentConfig
+from alloy_actors.config import AgentConfig, tokens_beside
 from alloy_actors.content import NO_USAGE, Usage
 from alloy_actors.errors import BudgetExceededError, ConfigError
-from alloy_actors.estimate import overhead
 from alloy_actors.logs import log
 from alloy_actors.models import facts_by_now, facts_for, facts_for_now
 
@@ -104,7 +103,7 @@ class Budget:
 
     def _prompt_tokens(self) -> int:
         if self._overhead is None:
-            self._overhead = overhead(self._config.system_prompt, self._config.tools)
+            self._overhead = tokens_beside(self._config)
         return self._conversation.prompt_tokens(self._overhead)
 
 

@@ -17,10 +17,10 @@ from alloy_actors.compaction.prompts import summary_request
 from alloy_actors.compaction.serialising import serialise
 from alloy_actors.compaction.settings import Limits
 from alloy_actors.compaction.shortening import shrink, truncate, without_signed_thinking
+from alloy_actors.config import tokens_beside
 from alloy_actors.content import History, user
 from alloy_actors.conversation import MOST_PER_ESTIMATE
 from alloy_actors.errors import ContextOverflowError, ProviderError
-from alloy_actors.estimate import overhead
 from alloy_actors.events import Compacted
 from alloy_actors.journal import Charged, WasCompacted, parts_of
 from alloy_actors.logs import log, traced
@@ -150,8 +150,7 @@ class Compacting:
     def _beside(self) -> int:
         """Tokens of what goes with the messages, by estimate."""
         if self._overhead is None:
-            config = self._spec.config
-            self._overhead = overhead(config.system_prompt, config.tools)
+            self._overhead = tokens_beside(self._spec.config)
         return self._overhead
 
     async def _limits_of(self, settings: Compaction) -> Limits:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from alloy_actors.content import StopReason
 from alloy_actors.errors import ConfigError, CrashError, ProviderError
 from alloy_actors.estimate import tokens_of_text
 from alloy_actors.events import TurnStarted
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from alloy_actors.provider import OnDeltas, Provider
     from alloy_actors.reporting import Reporter
     from alloy_actors.run_spec import RunSpec
+
+STOP_REASONS: tuple[str, ...] = get_args(StopReason)
 
 
 class Completion:
@@ -70,8 +73,11 @@ class Completion:
         self._check_cancelled = check_cancelled
         self._turn = 0  # the last that was begun
 
-    async def ask(self) -> ModelReply:
+    async def ask(self, *, last: bool = False) -> ModelReply:
         """One turn's reply; both records are noted, that of the request is written.
+
+        Args:
+            last: The run ends with it: no tool call is wanted.
 
         Raises:
             BudgetExceededError: The request would cost too much; nothing was sent.
@@ -81,7 +87,7 @@ class Completion:
         spec = self._spec
         turn = self._conversation.turns + 1
         reply, provider = await self._complete(
-            lambda provider: self._request(provider, turn), self._reporter.listener_for(turn)
+            lambda provider: self._request(provider, turn, last=last), self._reporter.listener_for(turn)
         )
         self._reporter.replied(turn, reply.message)
         cost = await self._budget.cost_of(provider, reply)
@@ -118,7 +124,7 @@ class Completion:
         reply, provider = await self._complete(request_for, None)
         return reply, await self._budget.cost_of(provider, reply)
 
-    async def _request(self, provider: Provider, turn: int) -> ModelRequest:
+    async def _request(self, provider: Provider, turn: int, *, last: bool) -> ModelRequest:
         """The request to one of the providers, recorded."""
         spec, conversation = self._spec, self._conversation
         await self._budget.check(provider)
@@ -128,7 +134,7 @@ class Completion:
         if turn != self._turn:  # not again for a fallback, nor for one that is asked anew with fewer words
             self._turn = turn
             self._reporter.emit(TurnStarted, turn, model=provider.model)
-        return ModelRequest(
+        request = ModelRequest(
             messages=tuple(conversation.messages),
             tools=spec.config.tools,
             system_prompt=spec.config.system_prompt,
@@ -136,7 +142,10 @@ class Completion:
             request_id=spec.request_id,
             provider_state=conversation.state_for(getattr(provider, "origin", None)),
             on_lost=partial(self._charge, provider),
+            tool_choice="none" if last else "auto",
         )
+        wanted = spec.config.output
+        return request if wanted is None else wanted.asked_of(provider, request)
 
     def _charge(self, provider: Provider, usage: Usage) -> None:
         """A reply was lost after it had begun: it is billed all the same."""
@@ -184,5 +193,9 @@ class Completion:
         reply: object = given
         if not isinstance(reply, ModelReply):
             msg = f"{type(provider).__name__}.complete() must return a ModelReply, got {type(reply).__name__}"
+            raise CrashError(msg)
+        if reply.stop_reason not in STOP_REASONS:
+            known = ", ".join(STOP_REASONS)
+            msg = f"{type(provider).__name__}.complete() gave the stop reason {reply.stop_reason!r}; there are {known}"
             raise CrashError(msg)
         return reply, provider

@@ -14,9 +14,12 @@ from pydantic.dataclasses import dataclass
 
 from alloy_actors.compaction.settings import Compaction, read_compaction
 from alloy_actors.content import NO_USAGE, Message, ToolCall, ToolResult, Usage, user
+from alloy_actors.endings import prepare_endings
 from alloy_actors.errors import ConfigError
+from alloy_actors.estimate import overhead
 from alloy_actors.middleware import Middleware, RunView
 from alloy_actors.middleware_check import check_middleware
+from alloy_actors.output import Output
 from alloy_actors.overrides import ModelOverride, parse_overrides
 from alloy_actors.session import Session
 from alloy_actors.tooldef import Tool, toolbox
@@ -56,6 +59,14 @@ class RunConfig:
             dict of its fields; see docs/compaction.md.
         on_compaction: Called with the messages that are about to be summarised or shortened, and the `RunView`; may be async.
             What it raises is logged.
+        until_tool: A tool that has to be called successfully before the run completes: at a final answer without it the
+            model is reminded and goes on, up to `max_turns`.
+        halt_on_tool: A tool, or several: the first successful call ends the run with its result as the answer, and
+            without another request.
+        final_answer: At `max_turns`, ask once more for an answer without calls instead of ending with what there is.
+        output: The type of the answer: a pydantic model, dataclass, TypedDict, `list[...]`, Union, Literal, primitive.
+            `Result.output` is a value of it.
+        output_retries: How often the model may correct an answer that is not of that type.
         middleware: Hooks that see the run and may block, edit or halt; see `alloy_actors.middleware`.
         context: For tools and middleware, through `ToolContext.context` and `RunView.context`.
         working_directory: For tools, through `ToolContext.working_directory`.
@@ -77,6 +88,11 @@ class RunConfig:
     fallback_providers: tuple[Any, ...] = ()
     compaction: InstanceOf[Compaction] | None = Compaction()
     on_compaction: Callable[[tuple[Message, ...], RunView], object] | None = None
+    until_tool: str | None = None
+    halt_on_tool: tuple[str, ...] = ()
+    final_answer: bool = False
+    output: InstanceOf[Output] | None = None
+    output_retries: Count = 1
     middleware: tuple[InstanceOf[Middleware], ...] = ()
     context: Mapping[str, Any] = Field(default_factory=dict)
     working_directory: str = "."
@@ -155,6 +171,8 @@ def make_config(cls: type[C], options: Mapping[str, Any], *, where: str, also: t
             valid += also
             near = difflib.get_close_matches(name, valid, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
+            if cls is RunConfig and name in {item.name for item in fields(AgentConfig)}:
+                hint = " (it is one of agents: Agent.start, AgentSystem.spawn)"
             msg = f"{where}: unknown option {name!r}{hint}; valid options: {', '.join(sorted(valid))}"
             raise ConfigError(msg)
     given = dict(options)
@@ -164,6 +182,14 @@ def make_config(cls: type[C], options: Mapping[str, Any], *, where: str, also: t
         return cls(**given)
     except ValidationError as error:
         raise ConfigError(_explain(error, where)) from None
+
+
+def tokens_beside(config: RunConfig) -> int:
+    """By estimate, the tokens of what goes with the messages of a request: system prompt, tools, the form of the answer."""
+    if config.output is None:
+        return overhead(config.system_prompt, config.tools)
+    # A provider that is given the schema itself counts about the same.
+    return overhead(config.system_prompt, (*config.tools, config.output.tool))
 
 
 def check_provider(provider: object, where: str, option: str = "provider") -> None:
@@ -302,6 +328,7 @@ def _prepare(given: dict[str, Any], where: str) -> None:
         raise ConfigError(msg)
     given["messages"] = tuple(messages)
     given["compaction"] = read_compaction(given.get("compaction", True), given.get("max_tokens"), where)
+    prepare_endings(given, where)
     given["middleware"] = check_middleware(given.get("middleware", ()), where)
     given["model_metadata_overrides"] = parse_overrides(given.get("model_metadata_overrides", ()), where)
     if "subscribe" in given:

@@ -7,6 +7,7 @@ no run is on) is restored by `closing()` at the end of every run, whatever ended
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -27,6 +28,7 @@ from alloy_actors.journal import (
     Charged,
     Closed,
     ModelChanged,
+    Reminded,
     Replied,
     RequestSent,
     RunBegan,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alloy_actors.content import StopReason, ToolCall
-    from alloy_actors.journal import Record
+    from alloy_actors.journal import Record, Reminder
 
 LEAST_PER_ESTIMATE: Final = 0.5
 MOST_PER_ESTIMATE: Final = 4.0
@@ -70,6 +72,7 @@ class RunState:
         approvals: Of the calls of the last reply, by call id: what was decided, else what was asked.
         steered: Messages of the requests that joined the run, by request id; they end with it.
         overflowed: The turn that the provider found too long and that was made shorter, as replies before it; None for none.
+        reminded: How often the loop reminded the model, by what about.
     """
 
     request_id: str
@@ -83,6 +86,7 @@ class RunState:
     approvals: dict[str, ApprovalAsked | ApprovalDecided] = field(default_factory=dict)
     steered: dict[str, Message] = field(default_factory=dict)
     overflowed: int | None = None
+    reminded: Counter[Reminder] = field(default_factory=Counter)
 
 
 class Conversation:
@@ -252,6 +256,12 @@ class Conversation:
                     self.run.steered[record.steering_id] = record.message
                     self.run.reply = None
                 self._say(record.message)
+            case Reminded():
+                if self.run is not None:
+                    self.run.reminded[record.about] += 1
+                    self.run.reply = None
+                if record.message is not None:
+                    self._say(record.message)
             case Closed():
                 self._answer(ToolCallEnded(record.request_id, result) for result in record.results)
                 if record.message is not None:
@@ -285,20 +295,23 @@ class Conversation:
             case _:
                 assert_never(record)
 
-    def closing(self, request_id: str, why: str, partial: str = "") -> Closed | None:
+    def closing(
+        self, request_id: str, why: str, partial: str = "", answer: Message | None = None
+    ) -> Closed | None:
         """What must be added so that the history can be sent again; None when nothing is missing.
 
         Args:
             request_id: The run's.
             why: Goes to the model, so it can tell what happened: "the request was cancelled".
             partial: Text of a reply that was cut off; kept, and marked as cut.
+            answer: What the assistant says last where a tool's result was the answer.
         """
         results = tuple(self._missing(call, why) for call in self.unanswered)
         message = None
         if partial:
             message = assistant(f"{partial}\n\n[This answer was cut off: {why}.]")
         elif self._open or (self.messages and self.messages[-1].role == "user"):
-            message = assistant(f"[No answer: {why}.]")
+            message = answer or assistant(f"[No answer: {why}.]")
         return Closed(request_id, results, message) if results or message is not None else None
 
     def _missing(self, call: ToolCall, why: str) -> ToolResult:

@@ -17,6 +17,7 @@ AlloyError
 ├── RunError                       raised by Result.raise_for_status()
 ├── CancelledError                 the run was cancelled; a value in a Result, never raised by us
 ├── BudgetExceededError            the next request would cost too much; a value in a Result, never raised by us
+├── OutputError                    the model's answer is not of the type given as output=; a value in a Result
 ├── HaltedError                    a middleware ended the run (a value in a Result), or kept an agent from starting (raised)
 ├── CrashError                     a bug ended the run; `__cause__` is it
 ├── BusyError                      the agent is in a run
@@ -145,6 +146,10 @@ class RunError(AlloyError):
 
 class CancelledError(AlloyError):
     """The run was cancelled. A value in `Result.error`; unrelated to `asyncio.CancelledError`."""
+
+
+class OutputError(AlloyError):
+    """The model's answer is not of the type given as `output=`, also not after `output_retries`. A value in `Result.error`."""
 
 
 class HaltedError(AlloyError):

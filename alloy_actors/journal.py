@@ -24,6 +24,9 @@ WhenBusy: TypeAlias = Literal["queue", "reject", "steer", "interrupt"]
 """What becomes of a request that is handed in during a run: it waits behind others, is refused, joins the run at its next
 turn, or ends the run and takes its place."""
 
+Reminder: TypeAlias = Literal["until_tool", "output", "final_answer"]
+"""The option of a run that its loop reminds the model of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
@@ -91,6 +94,21 @@ class Steered:
     request_id: str
     steering_id: str
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Reminded:
+    """The loop was not content with the last reply, or says that the next is the last.
+
+    Args:
+        request_id: The run's.
+        about: The option that it is about.
+        message: Joins the conversation as the user's; None where the result of a call has said it.
+    """
+
+    request_id: str
+    about: Reminder
+    message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +324,7 @@ Record: TypeAlias = (
     | RunResumed
     | RunSuspended
     | Steered
+    | Reminded
     | RequestSent
     | Replied
     | ApprovalAsked

@@ -32,6 +32,10 @@ class Delta(NamedTuple):
     text: str
 
 
+OutputSchemas: TypeAlias = Literal["always", "alone", "never"]
+"""Whether a provider takes `ModelRequest.output_schema`: "alone" is not beside tools, which could then not be called. A
+provider without an attribute `output_schemas` never does."""
+
 OnDeltas: TypeAlias = Callable[[Sequence[Delta]], None]
 """Called on the loop thread, once per network chunk, with the deltas of that chunk in order."""
 
@@ -51,6 +55,10 @@ class ModelRequest:
         output_schema: JSON schema that the answer has to fit; None for free text.
         on_lost: Called on the loop when an exchange ends without a reply, cut off or cancelled, with what it had said of its
             usage by then: it is billed all the same. None where nobody counts.
+        output_schema: JSON schema that the answer has to fit; None for free text. Only for a provider whose
+            `output_schemas` is "always", or "alone" and there are no tools; any other is given a tool instead.
+        tool_choice: "none" asks for an answer without calls. The tools stay in the request: APIs want those that the
+            history calls declared, and prompt caches begin with them.
     """
 
     messages: tuple[Message, ...]
@@ -61,6 +69,7 @@ class ModelRequest:
     provider_state: Mapping[str, Any] | None = None
     output_schema: Mapping[str, Any] | None = None
     on_lost: Callable[[Usage], None] | None = field(default=None, compare=False, repr=False)
+    tool_choice: Literal["auto", "none"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

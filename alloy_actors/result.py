@@ -36,7 +36,8 @@ class Result:
     """One run's outcome; every accepted request gets exactly one.
 
     Args:
-        text: Of the run's last assistant message; also what there was of it when the run did not complete.
+        text: Of the run's last assistant message; also what there was of it when the run did not complete. Where a tool
+            has ended the run (`halt_on_tool`), of that call's result.
         thinking: Of the newest assistant message of the run that carries any.
         messages: The whole history after the run, in order.
         usage: Tokens of this run.
@@ -49,7 +50,7 @@ class Result:
         turns: Provider replies.
         error: What went wrong, as a value.
         request_id: The id given to, or made for, the request.
-        output: The validated object of a run with `output=`.
+        output: Of a run with `output=`, a value of that type; None as long as there was no valid answer.
     """
 
     request_id: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from alloy_actors.errors import ToolError
 
@@ -49,11 +49,17 @@ class ToolArguments(Protocol):
 
 def misfit(tool: str, complaints: Sequence[str]) -> ToolInputError:
     """The error that lists what is wrong, field by field."""
+    return ToolInputError(
+        f"Tool {tool}: invalid arguments. {listed(complaints)}. Correct them and call the tool again."
+    )
+
+
+def listed(complaints: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
     parts = list(complaints[:_SHOWN_ERRORS])
     if len(complaints) > _SHOWN_ERRORS:
         parts.append(f"and {len(complaints) - _SHOWN_ERRORS} more")
-    text = "; ".join(parts)
-    return ToolInputError(f"Tool {tool}: invalid arguments. {text}. Correct them and call the tool again.")
+    return "; ".join(parts)
 
 
 def missing(field: str) -> str:
@@ -77,15 +83,18 @@ def short(value: object) -> str:
     return shown if len(shown) <= _SHOWN_INPUT else shown[:_SHOWN_INPUT] + "..."
 
 
-def complaints(error: ValidationError) -> list[str]:
-    """Those of pydantic."""
-    return [_complaint(item) for item in error.errors(include_url=False, include_context=False)]
+ARGUMENTS: Final = "arguments"
 
 
-def _complaint(item: ErrorDetails) -> str:
-    field = ".".join(str(part) for part in item["loc"]) or "arguments"
+def complaints(error: ValidationError, whole: str = ARGUMENTS) -> list[str]:
+    """Those of pydantic; `whole` names the value that has the fields."""
+    return [_complaint(item, whole) for item in error.errors(include_url=False, include_context=False)]
+
+
+def _complaint(item: ErrorDetails, whole: str) -> str:
+    field = ".".join(str(part) for part in item["loc"]) or whole
     if item["type"] == "missing":
         return missing(field)
     if item["type"] == "extra_forbidden":
-        return unknown(field)
+        return unknown(field) if whole == ARGUMENTS else f"{field}: there is no such member"
     return wrong(field, item["msg"], item["input"])

@@ -50,7 +50,7 @@ class ModelArguments:
             first = str(error).split("\n", 1)[0]
             raise ConfigError(f"tool {tool!r}: no JSON schema can be made of {model!r}: {first}") from error
         drop_titles(schema)
-        self._schema = _entered(schema)
+        self._schema = entered(schema)
         if self._schema.get("type") != "object":
             raise ConfigError(
                 f"tool {tool!r}: what {model!r} validates is no object; models send one object of arguments, so give a "
@@ -85,7 +85,7 @@ def _itself(value: object) -> object:
     return value
 
 
-def _entered(schema: dict[str, Any]) -> dict[str, Any]:
+def entered(schema: dict[str, Any]) -> dict[str, Any]:
     """A recursive model is a reference to one of its own definitions: no provider takes that at the top."""
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     if name not in schema.get("$defs", {}):

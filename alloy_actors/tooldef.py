@@ -345,10 +345,20 @@ def _make(
     arguments = (
         Arguments(function, name, ToolContext, frame) if model is None else ModelArguments(name, model)
     )
+    description = first_paragraph(described) if description is None else description
+    return tool_of(name, description, function, arguments, options)
+
+
+def tool_of(
+    name: str,
+    description: str,
+    function: Callable[..., Any],
+    arguments: ToolArguments,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Tool:
+    """A tool whose parameters are made already."""
     made: Tool = Tool.__new__(Tool)
-    made._fill(  # noqa: SLF001  (the other way to make one)
-        name, first_paragraph(described) if description is None else description, function, arguments, options
-    )
+    made._fill(name, description, function, arguments, options)  # noqa: SLF001  (the other way to make one)
     return made
 
 

@@ -10,6 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from alloy_actors.answers import AT_LIMIT, Answers
 from alloy_actors.budget import Budget
 from alloy_actors.compacting import Compacting
 from alloy_actors.completion import Completion
@@ -23,7 +24,7 @@ from alloy_actors.errors import (
     ContextOverflowError,
     FencedError,
     HaltedError,
-    MalformedReplyError,
+    OutputError,
     ProviderError,
     ProviderTimeoutError,
 )
@@ -42,6 +43,7 @@ from alloy_actors.journal import (
 )
 from alloy_actors.ledger import Ledger
 from alloy_actors.logs import log, traced
+from alloy_actors.output import SUBMIT
 from alloy_actors.provider import ModelReply
 from alloy_actors.reporting import Reporter
 from alloy_actors.result import Result, Status
@@ -98,11 +100,14 @@ class Run:
         self._ledger = Ledger(journal, conversation, unwritten)
         self._runner = runner
         self._tools: dict[str, Tool] = {tool.name: tool for tool in spec.config.tools}
+        if spec.config.output is not None:
+            self._tools[SUBMIT] = spec.config.output.tool
         self._time = spec.time or RunTime(spec.config.timeout)
         self._reporter = Reporter(spec.request_id, spec.on_events, spec.numbers)
         self._watch = RunWatch(spec)
         consent = Consent(spec, conversation, self._ledger, self._reporter, self._time)
         self._hearing = Hearing(spec, conversation, self._ledger, consent)
+        self._answers = Answers(spec, conversation, self._ledger)
         self._completion = Completion(
             spec,
             conversation,
@@ -209,8 +214,8 @@ class Run:
             self._reporter.emit(RunStarted, conversation.turns, agent=spec.agent)
             self._ledger.note(RunBegan(spec.request_id, spec.message))
         while ended is None:
-            if conversation.turns >= spec.config.max_turns:
-                return "max_turns", None
+            if not self._answers.may_ask(self._deadline):
+                return AT_LIMIT
             self._watch.turn_began(conversation.turns + 1)
             ended = await self._turn()
         return ended
@@ -221,7 +226,7 @@ class Run:
         if ended is not None:
             return ended
         try:
-            self._reply = await self._completion.ask()
+            self._reply = await self._completion.ask(last=self._answers.is_last)
         except ContextOverflowError as error:
             ended = await self._compacting.after_overflow(error)
         else:
@@ -255,6 +260,8 @@ class Run:
         self._reporter.emit(
             TurnFinished, self.conversation.turns, stop_reason=reply.stop_reason, usage=reply.usage
         )
+        if self._answers.closing is not None:  # a tool has ended the run
+            return ended
         if ended in (None, COMPLETED) and reply.stop_reason != "pause_turn" and self._join():
             ended = None
         if ended is None:
@@ -278,35 +285,35 @@ class Run:
             case "tool_use":
                 if not reply.message.tool_calls:  # only tools that the provider ran itself
                     return await self._complete_with(reply.message)
-                return await self._run_tools(self.conversation.unanswered)
+                return await self._act_on_calls(reply.message)
             case "end_turn":
                 return await self._complete_with(reply.message)
             case "pause_turn":
                 return None
             case "max_tokens":
-                return self._cut_off(reply.message.tool_calls)
+                if not reply.message.tool_calls:
+                    return await self._complete_with(reply.message, cut=True)
+                return self._answers.cut_off(reply.message)
             case "refusal":
                 return "error", ProviderError(f"the model refused to answer: {reply.refusal}", code="refusal")
             case _:
                 assert_never(reply.stop_reason)
 
-    def _cut_off(self, calls: Sequence[ToolCall]) -> Ending:
-        if not calls:
-            return COMPLETED
-        text = "Not executed: the reply hit its output limit, so the arguments may be incomplete."
-        self._ledger.note(
-            *(
-                ToolCallEnded(self.spec.request_id, ToolResult(call.id, text, is_error=True))
-                for call in self.conversation.unanswered
-            )
-        )
-        names = ", ".join(call.name for call in calls)
-        return "error", MalformedReplyError(
-            f"the reply hit its output limit while it called {names}: raise the provider's max_tokens"
-        )
+    async def _complete_with(self, message: Message, *, cut: bool = False) -> Ending | None:
+        """A final answer; None goes on: something is missing in it."""
+        ended = self._answers.weighed(message, cut=cut)
+        if ended != self._answers.good:
+            return ended
+        return await self._hearing.halted("after_completion", message) or ended
 
-    async def _complete_with(self, message: Message) -> Ending:
-        return await self._hearing.halted("after_completion", message) or COMPLETED
+    async def _act_on_calls(self, message: Message) -> Ending | None:
+        calls: Sequence[ToolCall] = self.conversation.unanswered
+        if self._answers.is_last:
+            calls = self._answers.refuse(self.conversation.unanswered)
+        ended = await self._run_tools(calls) or self._answers.after_tools(message)
+        if self._answers.closing is not None and ended is not None:
+            return await self._hearing.halted("after_completion", self._answers.closing) or ended
+        return ended
 
     async def _run_tools(self, calls: Sequence[ToolCall]) -> Ending | None:
         """Answer the calls that have no result yet; None goes on."""
@@ -409,7 +416,8 @@ class Run:
         self._watch.turn_ended(status)
         request_id, conversation = self.spec.request_id, self.conversation
         partial = "".join(self._reporter.partial)
-        closing = conversation.closing(request_id, why or "the model returned an empty answer", partial)
+        why = why or "the model returned an empty answer"
+        closing = conversation.closing(request_id, why, partial, self._answers.closing)
         if closing is not None:
             self._ledger.note(closing)
         state = conversation.run
@@ -422,11 +430,11 @@ class Run:
             if error is None:
                 status, error = "error", failure
                 self._ledger.amend(_end_of(request_id, status, error))  # what the caller is told, also later
-        reply = self._reply
+        said = self._answers.closing or (self._reply.message if self._reply is not None else None)
         result = Result(
             request_id=request_id,
             status=status,
-            text=partial or (reply.message.text if reply is not None else ""),
+            text=partial or (said.text if said is not None else ""),
             thinking=state.thinking if state is not None else None,
             messages=History(conversation.messages),
             usage=conversation.run_usage,
@@ -436,6 +444,7 @@ class Run:
             stop_reason=conversation.stop_reason,
             turns=conversation.turns,
             error=error,
+            output=self._answers.output if error is None else None,
         )
         self._reporter.emit(RunFinished, conversation.turns, result=result)
         return result
@@ -470,6 +479,8 @@ def _as_reason(error: AlloyError) -> str:
             return "the budget was used up"
         case ProviderError(code="refusal"):
             return "the model refused to answer"
+        case OutputError():
+            return "the answer did not have the form that was asked for"
         case _:
             return "the model could not be reached or failed"
 

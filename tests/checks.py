@@ -10,6 +10,7 @@ from alloy_actors.journal import (
     ApprovalAsked,
     ApprovalDecided,
     Charged,
+    Reminded,
     Replied,
     RequestSent,
     RunBegan,
@@ -97,6 +98,7 @@ def check_journal(records: Sequence[Record], *, idle: bool = True) -> set[str]:
             case (
                 RunResumed()
                 | RunSuspended()
+                | Reminded()
                 | RequestSent()
                 | Replied()
                 | ApprovalAsked()

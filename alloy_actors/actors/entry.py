@@ -163,7 +163,7 @@ class AgentEntry:
         records = self.store.load(self.agent_id)
         if not records:
             return False
-        conversation, finished = fold(records, self.config.result_ttl)
+        conversation, finished = fold(records, self.config.result_ttl, self.config.output)
         self._folded = journal, conversation
         for one in finished:
             self.book.remember(one.message, one.result, one.age)

@@ -24,6 +24,7 @@ from alloy_actors.actors.streams import EventBuffer, Listener
 from alloy_actors.budget import acheck_prices, check_prices
 from alloy_actors.config import check_callback, check_provider, check_seconds, user_message
 from alloy_actors.deadline import Deadline
+from alloy_actors.endings import check_output
 from alloy_actors.errors import (
     AgentDownError,
     BusyError,
@@ -308,18 +309,17 @@ class AgentRef(ApprovalCalls):
 
         Raises:
             BusyError: A run is on and `when_idle` is False.
-            ConfigError: It is no provider; or the agent has a budget, and no price is known for the model.
+            ConfigError: It is no provider, or does not take the schema of `output=`; or the agent has a budget, and no
+                price is known for the model.
         """
         check_blocking("set_model", "aset_model()")
-        answers: Provider = as_provider(provider)
-        check_provider(answers, "set_model")
+        answers = self._checked(provider, "set_model")
         check_prices("set_model", self._entry.config, answers)
         self._change("set_model", "aset_model()", msg.SetModel(answers), when_idle=when_idle)
 
     async def aset_model(self, provider: Provider | str, *, when_idle: bool = False) -> None:
         """`set_model` for coroutines."""
-        answers: Provider = as_provider(provider)
-        check_provider(answers, "aset_model")
+        answers = self._checked(provider, "aset_model")
         await acheck_prices("aset_model", self._entry.config, answers)
         await self._achange("aset_model", msg.SetModel(answers), when_idle=when_idle)
 
@@ -429,6 +429,13 @@ class AgentRef(ApprovalCalls):
         (await await_actor(self._entry, "acrash")).tell(msg.CrashNow(reason))
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    def _checked(self, provider: Provider | str, call: str) -> Provider:
+        answers: Provider = as_provider(provider)
+        check_provider(answers, call)
+        config = self._entry.config
+        check_output(config.output, answers, config.tools, call)
+        return answers
 
     def _change(self, call: str, twin: str, message: object, *, when_idle: bool) -> None:
         try:

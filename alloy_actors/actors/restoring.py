@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alloy_actors import errors
 from alloy_actors.content import History
 from alloy_actors.conversation import Conversation
 from alloy_actors.journal import Accepted, RunEnded, Withdrawn
+from alloy_actors.output import UnfitError
 from alloy_actors.result import Result
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from alloy_actors.content import Message
     from alloy_actors.journal import Record
+    from alloy_actors.output import Output
     from alloy_actors.result import Status
 
 
@@ -26,7 +28,8 @@ class Finished:
 
     Args:
         message: What the user said.
-        result: As far as the log knows it: without the provider's metadata.
+        result: As far as the log knows it: without the provider's metadata. Its `output` is read from its text again,
+            and None where that does not fit (any more).
         age: Seconds since it ended.
     """
 
@@ -35,14 +38,22 @@ class Finished:
     age: float
 
 
-def fold(records: Iterable[Record], max_age: float) -> tuple[Conversation, list[Finished]]:
-    """The conversation, and the results of at most `max_age` seconds ago, oldest first."""
+def fold(
+    records: Iterable[Record], max_age: float, output: Output | None = None
+) -> tuple[Conversation, list[Finished]]:
+    """The conversation, and the results of at most `max_age` seconds ago, oldest first.
+
+    Args:
+        records: The agent's.
+        max_age: Seconds.
+        output: What the agent's answers are.
+    """
     conversation = Conversation()
     finished: list[Finished] = []
     now = time.time()
     for record in records:
         if isinstance(record, RunEnded) and now - record.at <= max_age:
-            finished += _ended(conversation, record, now)
+            finished += _ended(conversation, record, now, output)
         elif isinstance(record, Withdrawn) and now - record.at <= max_age:
             accepted = conversation.waiting.get(record.request_id)
             if accepted is not None:
@@ -69,7 +80,7 @@ def end_of_run(
     return [closing, ended] if closing is not None else [ended]
 
 
-def _ended(conversation: Conversation, record: RunEnded, now: float) -> list[Finished]:
+def _ended(conversation: Conversation, record: RunEnded, now: float, output: Output | None) -> list[Finished]:
     run = conversation.run
     if run is None:
         return []
@@ -87,12 +98,22 @@ def _ended(conversation: Conversation, record: RunEnded, now: float) -> list[Fin
         stop_reason=conversation.stop_reason,
         turns=conversation.turns,
         error=_error(record),
+        output=_read(output, last) if record.status in ("completed", "max_turns") else None,
     )
     age = now - record.at
     found = [Finished(run.message, result, age)] if run.message is not None else []
     for request_id, message in run.steered.items():
         found.append(Finished(message, result.for_request(request_id), age))
     return found
+
+
+def _read(output: Output | None, last: Message | None) -> Any:
+    if output is None or last is None:
+        return None
+    try:
+        return output.read_text(last)
+    except UnfitError:
+        return None
 
 
 def _withdrawn(accepted: Accepted, record: Withdrawn, now: float) -> Finished:

@@ -7,9 +7,10 @@
 5. The user's text holds a word of a tool's name and the tool needs exactly one string, and there is a list of proper names
    after "in", "of", "for" or "between": one call for each name. "Compare the weather in Paris and Oslo" makes two.
 6. `tool_choice` forces a call and nothing matched: one call with sample arguments.
-7. Otherwise: text that echoes the question.
+7. `response_format` has a JSON schema: a sample that fits it.
+8. Otherwise: text that echoes the question.
 
-Every text says that it comes from a script, and how many user turns the history holds, so that a demo can show that a
+Every other text says that it comes from a script, and how many user turns the history holds, so that a demo can show that a
 conversation survived a crash.
 """
 
@@ -22,6 +23,8 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from alloy_actors.local.samples import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +70,7 @@ def reply_to(body: dict[str, Any], model: str, directives: Directives) -> Reply:
         Call(_call_id(messages, index), name, arguments) for index, (name, arguments) in enumerate(wanted)
     )
     if not calls:
-        words = _words(_text(messages, model, directives), directives)
+        words = _words(_formed(body, directives) or _text(messages, model, directives), directives)
     finish = "tool_calls" if calls else "stop"
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     if limit is not None and len(words) > limit:
@@ -88,8 +91,8 @@ def _wanted_calls(body: dict[str, Any], directives: Directives) -> Iterator[tupl
         if _rounds_made(messages) < directives.rounds:
             name = directives.tool or next(iter(tools))
             for index in range(directives.calls):
-                sample = json.dumps(_sample(tools.get(name, {}), index))
-                yield name, sample if directives.arguments is None else directives.arguments
+                made = json.dumps(fitting({"type": "object", **tools.get(name, {})}, index))
+                yield name, made if directives.arguments is None else directives.arguments
         return
     if messages[-1]["role"] != "user":
         return
@@ -100,7 +103,7 @@ def _wanted_calls(body: dict[str, Any], directives: Directives) -> Iterator[tupl
         found = [(name, arguments) for name, arguments in found if name == forced]
     if not found and (forced is not None or choice == "required"):
         name = forced or next(iter(tools))
-        found = [(name, _sample(tools[name], 0))]
+        found = [(name, fitting({"type": "object", **tools[name]}, 0))]
     for name, arguments in found:
         yield name, json.dumps(arguments, ensure_ascii=False)
 
@@ -175,30 +178,12 @@ def _meant_calls(text: str, tools: dict[str, dict[str, Any]]) -> Iterator[tuple[
             return
 
 
-_SAMPLES = {
-    "string": "sample",
-    "integer": 1,
-    "number": 1.5,
-    "boolean": True,
-    "array": [],
-    "object": {},
-    "null": None,
-}
-
-
-def _sample(schema: dict[str, Any], index: int) -> dict[str, Any]:
-    """Return arguments that a simple schema accepts; strings differ from call to call."""
-    properties = schema.get("properties") or {}
-    values = {}
-    for name in schema.get("required") or ():
-        field = properties.get(name) or {}
-        kind = field.get("type", "string")
-        values[name] = next(
-            iter(field.get("enum", ())), _SAMPLES.get(kind) if isinstance(kind, str) else None
-        )
-        if values[name] == "sample":
-            values[name] = f"sample-{index}"
-    return values
+def _formed(body: dict[str, Any], directives: Directives) -> str:
+    form = body.get("response_format") or {}
+    schema = (form.get("json_schema") or {}).get("schema")
+    if schema is None or directives.text is not None:
+        return ""
+    return json.dumps(fitting(schema, 0))
 
 
 def _text(messages: list[dict[str, Any]], model: str, directives: Directives) -> str:

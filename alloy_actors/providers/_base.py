@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from alloy_actors.__about__ import __version__
 from alloy_actors.content import NO_USAGE
-from alloy_actors.errors import ConfigError
+from alloy_actors.errors import ConfigError, InvalidRequestError
 from alloy_actors.providers import _exchange
 from alloy_actors.providers import _options as check
 from alloy_actors.providers._http import Endpoint, Timeouts
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from httpx import AsyncClient
     from pydantic import SecretStr
 
-    from alloy_actors.provider import ModelReply, ModelRequest, OnDeltas
+    from alloy_actors.provider import ModelReply, ModelRequest, OnDeltas, OutputSchemas
     from alloy_actors.providers._fold import ReplyFold
     from alloy_actors.providers._http import Reply
     from alloy_actors.providers._wire import WireFormat
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_REPLY = 128 * 1024 * 1024
+SCHEMAS: tuple[OutputSchemas, ...] = ("always", "alone", "never")
 
 
 class SharedOptions(TypedDict, total=False):
@@ -51,6 +52,8 @@ class SharedOptions(TypedDict, total=False):
     max_in_flight: Requests with this server and key that may be on at once in this process; the others wait in turn.
         Of several providers with one key, the smallest number counts. None: three quarters of the files that the process
         may have open, as each request is a socket.
+    output_schemas: How a run with `output=` asks: "always" by the server's own structured output, "alone" by it when
+        there are no tools, "never" by a tool that hands the answer in. None is what is known of the server.
     trace: A function that is told, on the runtime's loop, of each HTTP exchange once it is over, without the keys:
         see `alloy_actors.providers.trace.HTTPExchange`. What it raises is logged, and nothing else.
     """
@@ -63,6 +66,7 @@ class SharedOptions(TypedDict, total=False):
     idle_timeout: float
     max_reply_bytes: int
     max_in_flight: int | None
+    output_schemas: OutputSchemas | None
     trace: Trace | None
 
 
@@ -85,6 +89,8 @@ class HTTPProvider:
 
     vendor: str | None = None
     """Whose models these are, in the words of the price catalogue; None: nobody knows what they cost."""
+    output_schemas: OutputSchemas = "never"
+    """Whether the server takes a schema for the answer: "always", "alone" (not beside tools), or "never"."""
     _wire: ClassVar[str]
     """The provider's name: a part of the origin."""
     _decided: ClassVar[tuple[str, ...]]
@@ -110,6 +116,12 @@ class HTTPProvider:
         self._extra_headers = check.Hidden(check.headers("extra_headers", shared.get("extra_headers")))
         self._provider_state = check.mapping("provider_state", shared.get("provider_state"))
         self._extra, self._more_tools = self._checked_extra(shared.get("extra_body"))
+        self._schemas_given = shared.get("output_schemas")
+        if self._schemas_given is not None:
+            if self._schemas_given not in SCHEMAS:
+                names = ", ".join(map(repr, SCHEMAS))
+                raise ConfigError(f"output_schemas must be one of {names}, not {self._schemas_given!r}")
+            self.output_schemas = self._schemas_given
         self._endpoint_for = _endpoint_maker(http_client, shared)
         self._endpoint = self._endpoint_for(url)
         self._stream_endpoint = self._endpoint if stream_url is None else self._endpoint_for(stream_url)
@@ -186,6 +198,17 @@ class HTTPProvider:
             return replace(answer, provider_state={**state, **answer.provider_state})
         return answer
 
+    def check_request(self, request: ModelRequest) -> None:
+        """Make a request's body without sending it.
+
+        Raises:
+            ConfigError: It holds what the API does not take.
+        """
+        try:
+            self._body(request, self._plain_start, {})
+        except InvalidRequestError as error:
+            raise ConfigError(str(error)) from error
+
     # -- what a subclass says ------------------------------------------------------------------------------------
 
     def _body(self, request: ModelRequest, start: bytes, state: Mapping[str, Any]) -> bytes:
@@ -218,6 +241,11 @@ class HTTPProvider:
             self._streamed_start = opened({**fixed, **streamed, **self._extra})
         except (TypeError, ValueError) as exc:
             raise ConfigError(f"the options of {type(self).__name__} must be JSON: {exc}") from exc
+
+    def _takes_schemas(self, takes: OutputSchemas) -> None:
+        """Say what is known of the server; what the caller says wins."""
+        if self._schemas_given is None:
+            self.output_schemas = takes
 
     # -- the rest ------------------------------------------------------------------------------------------------
 

@@ -158,10 +158,12 @@ def body(
     if prompt:
         pieces.insert(0, dumps({"role": "system", "content": prompt}))
     offered = chat.tools(request.tools, more_tools)
+    no_calls = offered and request.tool_choice == "none" and "tool_choice" not in extra
     return closed(
         start,
         messages=array(pieces),
         tools=array(offered) if offered else None,
+        tool_choice=b'"none"' if no_calls else None,
         response_format=None if wanted is None else dumps(wanted),
     )
 

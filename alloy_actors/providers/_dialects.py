@@ -7,15 +7,19 @@ Sources: the servers' own API references, and for what these do not say:
   the word JSON in the prompt (guide "JSON Output");
 - Mistral's rule for ids of tool calls and Groq's refusal of unknown members are what their error messages say;
 - Together moved to api.together.ai (its page on the Responses API);
+- vLLM, llama.cpp, LM Studio and others call no tool while a schema for the answer is set (vllm-project/vllm issue 39929);
 - Azure's path without api-version is its v1 API (page "API version lifecycle").
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from alloy_actors.errors import ConfigError
+
+if TYPE_CHECKING:
+    from alloy_actors.provider import OutputSchemas
 
 Echo: TypeAlias = Literal["reasoning_content", "reasoning"] | None
 
@@ -30,7 +34,8 @@ class Dialect:
         limit: The name of the limit of the answer's tokens.
         key_header: The header that carries the key; None is `authorization: Bearer`.
         stream_options: Whether the server knows `stream_options`.
-        schemas: Whether it takes a JSON schema for the answer; one that does not is told of it in the prompt.
+        schemas: Whether it takes a JSON schema for the answer ("alone": many servers hold the whole reply to it, so that no
+            tool can be called); one that does not is told of it in the prompt.
     """
 
     echo: Echo = "reasoning_content"
@@ -38,7 +43,7 @@ class Dialect:
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     key_header: str | None = None
     stream_options: bool = True
-    schemas: bool = True
+    schemas: OutputSchemas = "alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ PRESETS: dict[str, Preset] = {
         "DEEPSEEK_API_KEY",
         chat_path="/chat/completions",
         vendor="deepseek",
-        dialect=Dialect(schemas=False),
+        dialect=Dialect(schemas="never"),
     ),
     "mistral": Preset(
         "https://api.mistral.ai",
@@ -98,7 +103,7 @@ PRESETS: dict[str, Preset] = {
         "AZURE_OPENAI_API_KEY",
         chat_path="/openai/v1/chat/completions",
         vendor="azure",
-        dialect=Dialect(echo=None, limit="max_completion_tokens", key_header="api-key"),
+        dialect=Dialect(echo=None, limit="max_completion_tokens", key_header="api-key", schemas="always"),
     ),
 }
 

@@ -83,6 +83,7 @@ class Anthropic(HTTPProvider):
     """
 
     vendor = "anthropic"
+    output_schemas = "always"
     _wire = "anthropic"
     _decided = ("messages", "stream")
 
@@ -126,6 +127,8 @@ class Anthropic(HTTPProvider):
         self._count_start = opened({**fixed, **counted})
         self._count_endpoint = self._endpoint_for(address + "/count_tokens")
         self._format = MessagesFormat.of(self._origin, check.flag("citations", citations))
+        if citations or "output_config" in self._extra:  # the API refuses a schema beside citations
+            self._takes_schemas("never")
 
     @property
     def keeps_thinking(self) -> bool:
@@ -200,6 +203,7 @@ class Anthropic(HTTPProvider):
             system=system,
             messages=array(pieces),
             tools=array(offered) if offered else None,
+            tool_choice=self._tool_choice(request) if offered else None,
             output_config=self._output_config(request.output_schema),
             **members,
         )
@@ -213,6 +217,11 @@ class Anthropic(HTTPProvider):
         if schema is not None:
             config["format"] = {"type": "json_schema", "schema": strict(schema)}
         return dumps(config) if config else None
+
+    def _tool_choice(self, request: ModelRequest) -> bytes | None:
+        return (
+            b'{"type":"none"}' if request.tool_choice == "none" and "tool_choice" not in self._extra else None
+        )
 
     def _container(self, state: Mapping[str, Any]) -> bytes | None:
         """The container of an earlier reply, as long as it lives."""

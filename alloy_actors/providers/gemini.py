@@ -59,6 +59,7 @@ class Gemini(HTTPProvider):
     """
 
     vendor = "google"
+    output_schemas = "alone"  # beside tools the models before Gemini 3 refuse one
     _wire = "gemini"
     _decided = ("contents",)
 
@@ -109,7 +110,10 @@ class Gemini(HTTPProvider):
             self._own_tools.append(self._more_tools)
         config = check.mapping("tool_config", tool_config)
         self._tool_config = self._encoded("tool_config", config) if config else None
+        self._no_calls = self._encoded("tool_config", {**config, "functionCallingConfig": {"mode": "NONE"}})
         self._encoded("generation_config", self._config)
+        if any(name in self._config for name in options.FORMS):
+            self._takes_schemas("never")
         safety = options.safety_settings(safety_settings)
         self._begin_bodies({"safetySettings": safety} if safety else {}, {})
         self._format = ContentsFormat.of(self._origin)
@@ -131,12 +135,13 @@ class Gemini(HTTPProvider):
         if functions:
             tools.insert(0, b'{"functionDeclarations":%s}' % array(functions))
         config = self._generation_config(request.output_schema)
+        about_tools = self._no_calls if request.tool_choice == "none" and functions else self._tool_config
         return closed(
             start,
             systemInstruction=system,
             contents=array(contents),
             tools=array(tools) if tools else None,
-            toolConfig=self._tool_config if tools and "toolConfig" not in self._extra else None,
+            toolConfig=about_tools if tools and "toolConfig" not in self._extra else None,
             generationConfig=dumps(config) if config else None,
         )
 

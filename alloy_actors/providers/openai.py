@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from httpx import AsyncClient
 
-    from alloy_actors.provider import ModelReply, ModelRequest, OnDeltas
+    from alloy_actors.provider import ModelReply, ModelRequest, OnDeltas, OutputSchemas
     from alloy_actors.providers._base import ApiKey
 
 ENCRYPTED = "reasoning.encrypted_content"
@@ -64,6 +64,7 @@ class OpenAI(HTTPProvider):
     """
 
     vendor = "openai"
+    output_schemas: OutputSchemas = "always"
     _wire = "openai"
     _decided = ("input", "stream", "background")
     _home: ClassVar[str] = "https://api.openai.com"
@@ -126,6 +127,8 @@ class OpenAI(HTTPProvider):
         self._streamed = {"stream": True}
         if "stream_options" in self._extra:
             self._streamed["stream_options"] = self._extra.pop("stream_options")
+        if "format" in self._text:
+            self._takes_schemas("never")
         self._schema: tuple[Mapping[str, Any], bytes] | None = None
         self._begin()
 
@@ -157,6 +160,8 @@ class OpenAI(HTTPProvider):
         }
         if tools:
             members |= self._about_tools
+            if request.tool_choice == "none":
+                members["tool_choice"] = b'"none"'
         return closed(start, **{name: value for name, value in members.items() if name not in self._extra})
 
     @override

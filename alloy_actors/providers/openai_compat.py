@@ -77,8 +77,9 @@ class OpenAICompat(HTTPProvider):
         address = url.removesuffix("/v1") if chat_path.startswith("/v1/") else url
         self.vendor = known.vendor
         self._key_header = dialect.key_header
-        self._schemas = dialect.schemas
+        self._schemas = dialect.schemas != "never"
         super().__init__(model, api_key, url, http_client, url=address + chat_path, shared=shared)
+        self._takes_schemas("never" if "response_format" in self._extra else dialect.schemas)
         streamed: dict[str, Any] = {"stream": True}
         if stream_options is None:
             stream_options = dialect.stream_options

@@ -15,6 +15,7 @@ class XAI(OpenAI):
     """
 
     vendor = "x-ai"
+    output_schemas = "alone"  # beside tools only some of its models take one
     _wire = "xai"
     _home = "https://api.x.ai"
     _variable = "XAI_API_KEY"

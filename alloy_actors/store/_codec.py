@@ -41,6 +41,7 @@ from alloy_actors.journal import (
     Charged,
     Closed,
     ModelChanged,
+    Reminded,
     Replied,
     RequestSent,
     RunBegan,
@@ -265,6 +266,7 @@ KINDS = (
     _kind("resumed", RunResumed, request_id=_AsIs, attempt=_AsIs),
     _kind("suspended", RunSuspended, request_id=_AsIs),
     _kind("steered", Steered, request_id=_AsIs, steering_id=_AsIs, message=_MESSAGE),
+    _kind("reminded", Reminded, request_id=_AsIs, about=_AsIs, message=_MESSAGE),
     _kind("sent", RequestSent, request_id=_AsIs, turn=_AsIs, model=_AsIs),
     _kind(
         "replied",

@@ -28,7 +28,7 @@ from alloy_actors.provider import Delta, ModelReply
 
 if TYPE_CHECKING:
     from alloy_actors.content import StopReason
-    from alloy_actors.provider import ModelRequest, OnDeltas
+    from alloy_actors.provider import ModelRequest, OnDeltas, OutputSchemas
     from alloy_actors.testing.gate import Gate
 
 USAGE = Usage(input_tokens=10, output_tokens=5)
@@ -150,14 +150,22 @@ class ScriptedProvider:
         script: Steps (see the module), or one string as the only answer, or a function of the request.
         model: What it calls itself.
         usage: Of each answer that brings none of its own.
+        output_schemas: How a run with `output=` asks: "always" for JSON in words, as providers with structured output
+            give it; "never" by the tool `submit_result`; "alone" for JSON where there are no tools.
     """
 
     local = True
     """It costs nothing, so nobody is warned that it has no price."""
 
     def __init__(
-        self, script: Iterable[Step] | str | Answer = (), *, model: str = "scripted", usage: Usage = USAGE
+        self,
+        script: Iterable[Step] | str | Answer = (),
+        *,
+        model: str = "scripted",
+        usage: Usage = USAGE,
+        output_schemas: OutputSchemas = "never",
     ) -> None:
+        self.output_schemas = output_schemas
         self._answer = script if callable(script) else None
         self._steps: list[Step] = []
         if not callable(script):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from alloy_actors.content import (
     AudioBlock,
@@ -23,6 +23,7 @@ from alloy_actors.content import (
     assistant,
     user,
 )
+from alloy_actors.output import Output
 from alloy_actors.provider import ModelRequest
 from alloy_actors.tooldef import tool
 from alloy_actors.tools import InMemoryFiles, memory
@@ -36,6 +37,13 @@ SCHEMA = {
     "required": ["city"],
     "additionalProperties": False,
 }
+
+
+class Place(BaseModel):
+    """Where somebody is."""
+
+    city: str = Field(description="Its usual name.")
+    at: tuple[float, float] | None = None
 
 
 @tool
@@ -160,5 +168,11 @@ def shapes(origin: str) -> dict[str, ModelRequest]:
                 user("and?"),
             )
         ),
+        "no_more_calls": ModelRequest(
+            (user("hi"), said(origin, *calls), user(*results)), (add, now), tool_choice="none"
+        ),
+        "no_calls_and_no_tools": ModelRequest((user("hi"),), tool_choice="none"),
+        "output_schema_beside_tools": ModelRequest((user("Where?"),), (add,), output_schema=SCHEMA),
+        "output_by_a_tool": ModelRequest((user("Where?"),), (add, Output(list[Place]).tool)),
         "output_schema": ModelRequest((user("Where?"),), output_schema=SCHEMA),
     }

@@ -50,6 +50,15 @@ def test_extra_body_wins_and_its_tools_are_added(api: str) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
+def test_what_the_caller_says_of_tool_calls_wins_over_the_last_request(api: str) -> None:
+    name = "toolConfig" if api == "gemini" else "tool_choice"
+    request = shapes("")["no_more_calls"]
+    content = sent(APIS[api], request, extra_body={name: {"type": "mine"}}).content
+    assert json.loads(content)[name] == {"type": "mine"}
+    assert content.count(f'"{name}"'.encode()) == 1
+
+
+@pytest.mark.parametrize("api", APIS)
 def test_extra_headers_win(api: str) -> None:
     headers = sent(APIS[api], shapes("")["text"], extra_headers={"x-mine": "1", "User-Agent": "me"}).headers
     assert headers["x-mine"] == "1"

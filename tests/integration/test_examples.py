@@ -27,6 +27,11 @@ SAYS = {
     "one_shot.py": ["Paris: 18 degrees", "Oslo: 18 degrees", "2 turns"],
     "supervised_agent.py": ["ticket-0: ", "ticket-2: ", "user turn 4", "8 messages, restarted 1 time(s)"],
     "custom_provider.py": ["Certainly: 42 (2 turns, desk 3)", "Well, |lovely |weather |today| 2 messages"],
+    "structured_output.py": [
+        "delivery, urgency 4, orders ['4711'], 3 turns",
+        "'no. 4711' is no order number",
+        "Ticket(topic='billing', urgency=1, orders=[])",
+    ],
     "from_asyncio.py": ["agent-0: ", "agent-2: ", "completed after 1 turn(s)"],
     "supervisors_names.py": [
         "balance: 100",

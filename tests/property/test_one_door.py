@@ -21,6 +21,8 @@ REPLIES = [
     "call coro plain again",
     "call plain alone coro",
     "call again unknown",
+    "hand in",
+    "hand in coro",
     "cut call",
     "cut",
     "refusal",
@@ -28,6 +30,16 @@ REPLIES = [
     "overloaded",
     "denied",
     "bug",
+]
+
+ENDINGS: list[dict[str, Any]] = [
+    {},
+    {},
+    {"until_tool": "coro"},
+    {"halt_on_tool": ["plain", "coro"]},
+    {"final_answer": True, "max_turns": 2},
+    {"output": int, "until_tool": "again"},
+    {"output": int, "final_answer": True, "max_turns": 1},
 ]
 
 
@@ -69,8 +81,8 @@ SCENARIOS = st.lists(st.tuples(STEPS, st.booleans()), max_size=40)
 Scenario = list[tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]]
 
 
-def play(scenario: Scenario, *, listens: bool, hooks: bool) -> None:
-    with World(listens=listens, hooks=hooks) as world:
+def play(scenario: Scenario, *, listens: bool, hooks: bool, **of_agent: Any) -> None:
+    with World(listens=listens, hooks=hooks, **of_agent) as world:
         for (name, values, options), settle in scenario:
             getattr(world, name)(*values, **options)
             if settle:
@@ -80,11 +92,11 @@ def play(scenario: Scenario, *, listens: bool, hooks: bool) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(SCENARIOS, st.booleans(), st.booleans())
+@given(SCENARIOS, st.booleans(), st.booleans(), st.sampled_from(ENDINGS))
 def test_whatever_happens_histories_can_be_sent_and_every_caller_is_told_once(
-    scenario: Scenario, listens: bool, hooks: bool
+    scenario: Scenario, listens: bool, hooks: bool, endings: dict[str, Any]
 ) -> None:
-    play(scenario, listens=listens, hooks=hooks)
+    play(scenario, listens=listens, hooks=hooks, **endings)
 
 
 def no(name: str, *values: Any, **options: Any) -> tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]:

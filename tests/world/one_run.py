@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alloy_actors.config import RunConfig, make_config
@@ -63,6 +64,24 @@ class Scene:
 
     def types(self) -> list[str]:
         return [event.type for event in self.events]
+
+
+def play_twice(script: Any, **options: Any) -> Result:
+    """The result of a scene, which a listener does not change; options as for `Scene`."""
+    plain, heard = Scene(script, listen=False, **options), Scene(script, listen=True, **options)
+    first, second = plain.play(), heard.play()
+    assert _comparable(first) == _comparable(second)
+    assert repr(first.error) == repr(second.error)
+    assert plain.events == []
+    assert heard.types()[0] == "run_started"
+    assert heard.types().count("run_finished") == 1
+    assert heard.types()[-1] == "run_finished"
+    return first
+
+
+def _comparable(result: Result) -> Result:
+    calls = tuple(replace(call, duration=0.0) for call in result.tool_calls)
+    return replace(result, tool_calls=calls, error=None)
 
 
 async def _in_place(function: Callable[[], object]) -> object:

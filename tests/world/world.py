@@ -70,15 +70,16 @@ class World:
         hooks: Whether it has middleware.
         window: Its context budget in tokens, of which the model then counts none: estimates rule; there was an earlier talk. None
             is the default, and no talk.
+        options: Of the agent, beside `OPTIONS`.
     """
 
-    def __init__(self, *, listens: bool, hooks: bool, window: int | None = None) -> None:
+    def __init__(self, *, listens: bool, hooks: bool, window: int | None = None, **options: Any) -> None:
         self.disk = Disk()
         self.effects: list[str] = []
         self.sent: list[Sent] = []
         self.dead: list[Process] = []  # killed, or stopped in an orderly way
         self.losers: list[Process] = []  # alive, and without their store
-        self._kind: dict[str, Any] = {"listens": listens, "hooks": hooks}
+        self._kind: dict[str, Any] = {"listens": listens, "hooks": hooks, **OPTIONS, **options}
         self._usage = USAGE
         if window is not None:
             self._kind["max_tokens"] = window
@@ -102,7 +103,7 @@ class World:
         self._stack.close()
 
     def _start(self) -> Process:
-        process = Process(self.disk, self.effects, **self._kind, **OPTIONS)
+        process = Process(self.disk, self.effects, **self._kind)
         process.loop.now = self._now
         return process
 
@@ -191,6 +192,13 @@ class World:
         match what.split():
             case ["call", *names]:
                 calls = [alloy.ToolCall(f"c{next(self._numbers)}", name, {}) for name in names]
+                return reply(*calls, usage=self._usage)
+            case ["hand", "in"]:
+                call = alloy.ToolCall(f"c{next(self._numbers)}", "submit_result", {"value": 3})
+                return reply(call, usage=self._usage)
+            case ["hand", "in", name]:
+                made = [(name, {}), ("submit_result", {"value": "three"})]
+                calls = [alloy.ToolCall(f"c{next(self._numbers)}", *call) for call in made]
                 return reply(*calls, usage=self._usage)
             case ["cut", "call"]:
                 call = alloy.ToolCall(f"c{next(self._numbers)}", "coro", {})

@@ -23,6 +23,7 @@ def test_run_gives_the_result() -> None:
 
 
 def test_run_goes_on_from_messages_alone() -> None:
+    """T3."""
     provider = ScriptedProvider(["hi"])
     assert alloy.run(None, provider=provider, messages=[alloy.Message("user", "hello")]).text == "hi"
     with pytest.raises(alloy.ConfigError, match="messages="):
@@ -30,9 +31,21 @@ def test_run_goes_on_from_messages_alone() -> None:
 
 
 def test_stream_calls_back_and_equals_run() -> None:
+    """T9."""
     chunks: list[str] = []
-    result = alloy.stream("go", chunks.append, provider=ScriptedProvider(["one two"]))
+    heard: list[alloy.Event] = []
+    result = alloy.stream("go", chunks.append, on_event=heard.append, provider=ScriptedProvider(["one two"]))
     assert "".join(chunks) == result.text == alloy.run("go", provider=ScriptedProvider(["one two"])).text
+    assert [event.text for event in heard if event.type == "text_delta"] == chunks
+
+
+@pytest.mark.parametrize("callbacks", [{"on_event": 3}, {"on_chunk": "print"}])
+def test_what_cannot_be_called_is_refused_before_anything_is_asked(callbacks: dict[str, object]) -> None:
+    """T9."""
+    provider = ScriptedProvider(["one"])
+    with pytest.raises(alloy.ConfigError, match=next(iter(callbacks))):
+        alloy.stream("go", **{"on_chunk": print, **callbacks}, provider=provider)
+    assert provider.requests == ()
 
 
 def test_arun_and_astream_are_the_same_for_coroutines() -> None:
@@ -100,7 +113,7 @@ def test_leaving_astream_cancels_the_run() -> None:
 def test_a_bug_in_the_loop_is_a_result_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     from alloy_actors import completion
 
-    async def broken(*_args: object) -> None:
+    async def broken(*_args: object, **_facts: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(completion.Completion, "ask", broken)
@@ -116,10 +129,11 @@ def test_a_bug_in_the_loop_is_a_result_with_its_cause(monkeypatch: pytest.Monkey
         ({}, "provider is required"),
         ({"provider": ScriptedProvider("x"), "max_turn": 1}, "did you mean 'max_turns'"),
         ({"provider": ScriptedProvider("x"), "tools": [add, add]}, "add"),
-        ({"provider": ScriptedProvider("x"), "max_pending": 1}, "unknown option 'max_pending'"),
+        ({"provider": ScriptedProvider("x"), "max_pending": 1}, "unknown option 'max_pending' .*of agents"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_asked(options: dict[str, object], match: str) -> None:
+    """T14."""
     with pytest.raises(alloy.ConfigError, match=match):
         alloy.run("go", **options)
 

@@ -63,6 +63,25 @@ def test_steering_that_comes_with_the_last_reply_gives_the_run_another_turn(
     assert [message.text for message in scene.agent.messages()] == ["go", "done", "more", "done, and more"]
 
 
+def test_steering_that_comes_too_late_for_a_run_that_a_tool_ends_is_the_next_request(
+    system: alloy.AgentSystem,
+) -> None:
+    scene = Scene(system, tool_call("add", a=1, b=2), "and more", halt_on_tool="add")
+    scene.agent.send_message("more", scene.results.put, request_id="more", when_busy="steer")
+    scene.gate.release()
+    found = [(one.request_id, one.status, one.text, one.turns) for one in (scene.result(), scene.result())]
+    assert found == [("run", "completed", "3", 1), ("more", "completed", "and more", 1)]
+    check_sendable(scene.agent.messages())
+
+
+def test_an_answer_that_steering_has_come_after_is_not_the_output(system: alloy.AgentSystem) -> None:
+    scene = Scene(system, '{"value": 1}', tool_call("add", a=1, b=2), output=int, max_turns=2)
+    scene.agent.steer("count again")
+    scene.gate.release()
+    result = scene.result()
+    assert (result.status, result.output, result.turns) == ("max_turns", None, 2)
+
+
 def test_steering_never_raises_the_limit_of_turns_and_is_the_next_request_then(
     system: alloy.AgentSystem,
 ) -> None:

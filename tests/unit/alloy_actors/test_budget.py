@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 from structlog.testing import capture_logs
 
 import alloy_actors as alloy
@@ -65,6 +66,16 @@ def test_no_request_is_sent_whose_input_would_reach_the_limit(listen: bool) -> N
     assert result.error.estimate_cents == pytest.approx(50, abs=2)
     assert "max_budget_cents=100" in str(result.error)
     assert "80 cents were spent" in str(result.error)
+
+
+def test_the_schema_of_the_answer_is_a_part_of_what_a_request_costs(listen: bool) -> None:
+    class Wordy(BaseModel):
+        n: int = Field(description="The number. " * 50)
+
+    assert scene('{"n": 3}', listen=listen, limit=200).play().status == "completed"
+    one = scene('{"n": 3}', listen=listen, limit=200, output=Wordy)
+    assert one.play().status == "budget_exceeded"
+    assert one.provider.requests == ()
 
 
 def test_a_run_at_its_budget_keeps_what_it_has_and_can_be_gone_on_with(listen: bool) -> None:

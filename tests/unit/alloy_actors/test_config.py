@@ -36,6 +36,7 @@ def test_defaults_are_those_of_the_design() -> None:
 
 
 def test_an_unknown_option_is_named_with_the_valid_ones_and_a_guess() -> None:
+    """T14."""
     with pytest.raises(
         ConfigError, match="unknown option 'max_turn'.*did you mean 'max_turns'.*valid options: .*tools"
     ):

@@ -61,6 +61,30 @@ SCRIPTS = {
     "refusal": (reply("no", stop_reason="refusal"),),
 }
 
+AGAIN = reply(type(tool_call("x"))("c1", "again", {"n": 2}))
+OPTIONS: dict[str, dict[str, Any]] = {}
+
+
+def submit(number: int, **answer: Any) -> Any:
+    return reply(type(tool_call("x"))(f"s{number}", "submit_result", answer))
+
+
+def also(name: str, *script: Any, **options: Any) -> None:
+    SCRIPTS[name], OPTIONS[name] = script, options
+
+
+also("until a tool", "done?", AGAIN, "done", until_tool="again")
+also("until a tool, at the limit", "done?", "done?", until_tool="again", max_turns=2)
+also("halt on a tool", calls(), halt_on_tool="again")
+also("final answer", AGAIN, "about 2", final_answer=True, max_turns=1)
+also(
+    "final answer with a call", AGAIN, reply("well", *calls().message.blocks), final_answer=True, max_turns=1
+)
+also("output", AGAIN, submit(1, value="x"), "two", submit(2, value=2), output=int, output_retries=2)
+also("output in words", '{"value": "x"}', '{"value": 2}', output=int)
+also("no output", '{"value": "x"}', submit(1, value="x"), output=int)
+also("final output", AGAIN, submit(1, value=2), output=int, final_answer=True, max_turns=1)
+
 
 class Scene:
     """A run on a store that holds some records already."""
@@ -110,12 +134,13 @@ class Scene:
 
 def essence(result: Result) -> tuple[object, ...]:
     error = (type(result.error), str(result.error)) if result.error is not None else None
-    return (result.status, result.text, result.turns, result.stop_reason, result.usage, error)
+    return (result.status, result.text, result.turns, result.stop_reason, result.usage, result.output, error)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_run_taken_up_at_any_record_comes_to_the_same_end_and_repeats_no_effect(name: str) -> None:
-    whole = Scene(SCRIPTS[name])
+    options = OPTIONS.get(name, {})
+    whole = Scene(SCRIPTS[name], **options)
     expected = whole.play()
     records = whole.records
     assert isinstance(records[-1], log.RunEnded)
@@ -123,7 +148,7 @@ def test_a_run_taken_up_at_any_record_comes_to_the_same_end_and_repeats_no_effec
         before = records[:cut]
         if isinstance(before[-1], log.Closed):
             continue  # written together with the end of the run
-        scene = Scene(SCRIPTS[name], before)
+        scene = Scene(SCRIPTS[name], before, **options)
         result = scene.play()
         assert essence(result) == essence(expected), before[-1]
         if name != "pause":
@@ -139,7 +164,9 @@ def test_a_run_taken_up_at_any_record_comes_to_the_same_end_and_repeats_no_effec
             if block.type == "tool_result"
         }
         for call in doubtful:
-            assert ("outcome of this call is unknown" in answers[call]) == (call != "c1"), before[-1]
+            assert ("outcome of this call is unknown" in answers[call]) == (
+                call[0] != "s" and call != "c1"
+            ), before[-1]
         assert len(result.tool_calls) == len(expected.tool_calls)
         replied = sum(isinstance(one, log.Replied) for one in before)
         assert scene.provider.asked == list(range(replied, expected.turns)), before[-1]
@@ -179,3 +206,13 @@ def test_the_limit_of_turns_counts_those_before_the_crash() -> None:
     scene = Scene(SCRIPTS["tools twice"], whole.records[: sent + 1], max_turns=2)
     assert scene.play().status == "max_turns"
     assert scene.provider.asked == [1]
+
+
+def test_a_steering_message_that_had_joined_is_answered_after_a_crash() -> None:
+    whole = Scene(("done", "that too"))
+    whole.play()
+    sent = [one for one in whole.records if not isinstance(one, log.RunEnded)]
+    scene = Scene(("done", "that too"), [*sent, log.Steered("r", "s", user("and that?"))])
+    result = scene.play()
+    assert (result.status, result.text, result.turns) == ("completed", "that too", 2)
+    assert [message.text for message in result.messages] == ["hello", "done", "and that?", "that too"]

@@ -191,3 +191,42 @@ def test_parts_of_a_message_are_read_as_text() -> None:
 
 def test_a_history_without_a_user_message_is_answered() -> None:
     assert "user turn 0" in text_of(ask({"role": "system", "content": "Be brief."}))
+
+
+def form_of(schema):
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+
+
+def test_an_answer_of_a_form_is_a_sample_that_fits_it() -> None:
+    city = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "people": {"type": "integer"}, "motto": {}},
+        "required": ["name", "people"],
+    }
+    schema = {
+        "type": "object",
+        "properties": {
+            "cities": {"type": "array", "items": {"$ref": "#/$defs/City"}, "minItems": 2},
+            "size": {"enum": ["big", "small"]},
+            "kind": {"const": "list"},
+            "note": {"anyOf": [{"type": "null"}, {"type": "string"}]},
+        },
+        "required": ["cities", "size", "kind", "note"],
+        "$defs": {"City": city},
+    }
+    reply = ask(user("where?"), response_format=form_of(schema))
+    assert json.loads(text_of(reply)) == {
+        "cities": [{"name": "sample-0", "people": 1}] * 2,
+        "size": "big",
+        "kind": "list",
+        "note": None,
+    }
+
+
+def test_a_text_that_was_ordered_goes_before_the_form() -> None:
+    reply = ask(
+        user("where?"),
+        response_format=form_of({"type": "object"}),
+        directives=Directives(text="no"),
+    )
+    assert text_of(reply) == "no"

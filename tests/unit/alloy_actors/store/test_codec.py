@@ -64,6 +64,7 @@ SAMPLES = (
     log.RunResumed("r", 2),
     log.RunSuspended("r"),
     log.Steered("r", "s", MESSAGE),
+    log.Reminded("r", "until_tool", MESSAGE),
     log.RequestSent("r", 3, "m-1"),
     log.Replied("r", MESSAGE, "tool_use", Usage(1, 2, 3, 4), {"container": "c-1"}, 0.25),
     log.ApprovalAsked("r", "call-1", "it deletes"),
