@@ -345,11 +345,16 @@ def unfinished_by(records: Sequence[Record]) -> int:
     """By how many the records change the number of requests that were accepted and have no end."""
     change = 0
     for record in records:
-        if isinstance(record, Accepted):
-            change += 1
-        elif isinstance(record, RunEnded | Withdrawn | Steered):  # who steers ends with the run
-            change -= 1
+        change += _CHANGES.get(type(record), 0)
     return change
+
+
+_CHANGES: dict[type, int] = {
+    Accepted: 1,
+    RunEnded: -1,
+    Withdrawn: -1,
+    Steered: -1,  # who steers ends with the run
+}
 
 
 OnAppended: TypeAlias = Callable[[Exception | None], object]

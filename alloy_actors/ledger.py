@@ -10,11 +10,25 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from alloy_actors.errors import AlloyError, FencedError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from alloy_actors.conversation import Conversation
     from alloy_actors.journal import Journal, Record
+
+
+class NotAcceptedError(Exception):
+    """The store did not take the first thing that a run wrote, and with it the request: there was no run.
+
+    Args:
+        refusal: What the store said.
+    """
+
+    def __init__(self, refusal: AlloyError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 class Ledger:
@@ -24,13 +38,27 @@ class Ledger:
         journal: Where to write.
         conversation: Follows the records as they are noted.
         unwritten: What an earlier run of this conversation could not write; it comes first.
+        begun: Called once, when the store has taken something. None: the request of the run is in the log already.
     """
 
-    __slots__ = ("_conversation", "_error", "_flushed", "_journal", "_pending", "_writing")
+    __slots__ = (
+        "_begun",
+        "_conversation",
+        "_error",
+        "_flushed",
+        "_journal",
+        "_pending",
+        "_writing",
+    )
 
     def __init__(
-        self, journal: Journal, conversation: Conversation, unwritten: Iterable[Record] = ()
+        self,
+        journal: Journal,
+        conversation: Conversation,
+        unwritten: Iterable[Record] = (),
+        begun: Callable[[], object] | None = None,
     ) -> None:
+        self._begun = begun
         self._journal = journal
         self._conversation = conversation
         self._pending: list[Record] = list(unwritten)
@@ -70,6 +98,7 @@ class Ledger:
         Raises:
             FencedError: A newer incarnation has the log.
             AlloyError: The store could not write; what it could not is kept for the next time.
+            NotAcceptedError: The same, when it has taken nothing of the run and `begun` waits for that.
         """
         self._take_error()
         self.begin()
@@ -78,6 +107,12 @@ class Ledger:
             await self._flushed
         error = self._take_error()
         if error is not None:
+            if (
+                self._begun is not None
+                and isinstance(error, AlloyError)
+                and not isinstance(error, FencedError)
+            ):
+                raise NotAcceptedError(error)
             raise error
 
     def _is_writing(self) -> bool:
@@ -94,6 +129,9 @@ class Ledger:
             self._error = error
             self._pending[:0] = records
         else:
+            begun, self._begun = self._begun, None
+            if begun is not None:
+                begun()
             self.begin()  # what was noted meanwhile
         flushed = self._flushed
         if not self._is_writing() and flushed is not None and not flushed.done():

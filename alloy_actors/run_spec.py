@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from alloy_actors.config import RunConfig
     from alloy_actors.content import Message
     from alloy_actors.deadline import RunTime
+    from alloy_actors.journal import Accepted
     from alloy_actors.provider import Provider
     from alloy_actors.reporting import OnEvents
 
@@ -47,6 +48,9 @@ class RunSpec:
         hooks: Of the middleware.
         asker: Who takes turns with other agents where requests to a provider wait; "" is this run by itself.
         approvals: Where people decide about tool calls; None where nobody can.
+        accepted: Of a request that is not in the log: the run begins with it. Should the store not take the first thing
+            that the run writes, there was no run.
+        recorded: Called on the loop when the store has taken the first thing that the run wrote.
     """
 
     request_id: str
@@ -61,3 +65,5 @@ class RunSpec:
     hooks: Hooks = NO_HOOKS
     asker: str = ""
     approvals: Approvals | None = None
+    accepted: Accepted | None = None
+    recorded: Callable[[], object] | None = None

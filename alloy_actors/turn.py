@@ -91,13 +91,14 @@ class Run:
     ) -> None:
         self.spec = spec
         self.conversation = conversation
+        self.journal = journal
         self._cancelled = False
         self._why_cancelled = "the request was cancelled"
         self.failure: AlloyError | None = None
         self.abandoned = False
         self.suspended = False
         self.leaving = False
-        self._ledger = Ledger(journal, conversation, unwritten)
+        self._ledger = Ledger(journal, conversation, unwritten, spec.recorded)
         self._runner = runner
         self._tools: dict[str, Tool] = {tool.name: tool for tool in spec.config.tools}
         if spec.config.output is not None:
@@ -152,6 +153,7 @@ class Run:
 
         Raises:
             FencedError: A newer incarnation of the agent has taken over; nothing more was written.
+            NotAcceptedError: Nothing was written; the conversation is of no use.
             Exception: A bug. The door was not used: whoever restores the conversation closes it.
         """
         self._watch.began()
@@ -212,6 +214,8 @@ class Run:
             ended = await self._take_up()
         else:
             self._reporter.emit(RunStarted, conversation.turns, agent=spec.agent)
+            if spec.accepted is not None:
+                self._ledger.note(spec.accepted)
             self._ledger.note(RunBegan(spec.request_id, spec.message))
         while ended is None:
             if not self._answers.may_ask(self._deadline):

@@ -19,7 +19,7 @@ from alloy_actors.actors import messages as msg
 from alloy_actors.actors.goodbye import session_of
 from alloy_actors.actors.guard import CHAIN, Link
 from alloy_actors.actors.loop_thread import loop_thread
-from alloy_actors.actors.request import Control, Request
+from alloy_actors.actors.request import Control, Request, accepted_as
 from alloy_actors.actors.request_log import into
 from alloy_actors.actors.run_handle import RunHandle
 from alloy_actors.config import check_tools
@@ -28,6 +28,7 @@ from alloy_actors.conversation import Conversation
 from alloy_actors.deadline import RunTime
 from alloy_actors.errors import BusyError, CrashError, FencedError
 from alloy_actors.journal import ModelChanged, Seeded
+from alloy_actors.ledger import NotAcceptedError
 from alloy_actors.logs import log
 from alloy_actors.run_spec import RunSpec
 from alloy_actors.turn import Run
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from alloy_actors.actors.health import Health
     from alloy_actors.conversation import RunState
     from alloy_actors.errors import AlloyError
-    from alloy_actors.journal import Journal
+    from alloy_actors.journal import Journal, Record
     from alloy_actors.session import Session
 
 
@@ -133,11 +134,13 @@ class AgentActor(PooledActor):
             self._journal, self._conversation = folded
         else:
             self._journal = entry.book.begin_incarnation()
-            self._conversation.replay(entry.store.load(entry.agent_id))
+            records = entry.store.load(entry.agent_id)
+            self._conversation.replay(records)
+            entry.book.find_riding(records)
             entry.book.withdraw_finished(self._conversation.waiting)
         conversation = self._conversation
         taken = entry.book.running()
-        if taken is not None and taken.id in conversation.waiting:
+        if taken is not None and (taken.rides or taken.id in conversation.waiting):
             self._taken = taken  # by the last incarnation, which ended before its run had begun
         if conversation.run is not None:
             self._take_up(conversation.run)
@@ -218,14 +221,17 @@ class AgentActor(PooledActor):
             steering=entry.book.take_steering,
             hooks=entry.hooks,
             asker=request.chain[0].entry.agent_id if request.chain else entry.agent_id,
+            accepted=accepted_as(request) if request.rides else None,
+            recorded=partial(entry.book.is_recorded, request) if request.rides else None,
         )
-        run = Run(spec, conversation, self._journal, entry.runner, entry.take_unwritten())
+        unwritten = entry.take_unwritten()
+        run = Run(spec, conversation, self._journal, entry.runner, unwritten)
         run.failure = failure
         # A request that is begun twice must not share a context; one from an earlier process has none.
         context = request.context.copy() if request.context is not None else contextvars.Context()
         context.run(CHAIN.set, (*request.chain, Link(entry, request)))
         handle = RunHandle(request.id, run)
-        carry = partial(_carry, run, handle, entry, self.actor_ref)
+        carry = partial(_carry, run, handle, entry, self.actor_ref, unwritten)
         handle.task = loop_thread().start(carry, context, may_cancel=handle.may_cancel)
         entry.run = handle
         entry.book.began(request, handle.cancel)
@@ -233,7 +239,10 @@ class AgentActor(PooledActor):
     def _run_done(self, message: msg.RunDone) -> None:
         if self._request is None or self._request.id != message.request_id:
             return  # of a run this incarnation did not begin
-        self._conversation = message.conversation
+        if message.conversation is not None:
+            self._conversation = message.conversation
+        else:  # there was no run, and it has begun to append
+            self._conversation.messages = list(self._before_run)
         self._request = None
         self._entry.run = None
         self._take_next()
@@ -311,8 +320,14 @@ class AgentActor(PooledActor):
             _tell(self.actor_ref, msg.RunCrashed("", error))
 
 
-async def _carry(run: Run, handle: RunHandle, entry: AgentEntry, actor: ActorRef[AgentActor]) -> None:
-    """A run and what becomes of it. Holds no actor, only its ref, so that a dead one is let go."""
+async def _carry(
+    run: Run,
+    handle: RunHandle,
+    entry: AgentEntry,
+    actor: ActorRef[AgentActor],
+    unwritten: tuple[Record, ...],
+) -> None:
+    """A run, which was given `unwritten`, and what becomes of it. Holds no actor, only its ref, so that a dead one is let go."""
     request_id = run.spec.request_id
     try:
         result = await run.execute()
@@ -321,8 +336,15 @@ async def _carry(run: Run, handle: RunHandle, entry: AgentEntry, actor: ActorRef
         if run.suspended:
             entry.book.finish(request_id, entry.kept_for_later(request_id))
         raise
+    except NotAcceptedError as error:
+        entry.leave_unwritten(unwritten)
+        _tell(actor, msg.RunDone(request_id, None))
+        entry.book.refuse(request_id, error.refusal)
+        return
     except FencedError as error:  # a newer incarnation has the conversation, and closes it
         failed: BaseException | None = None
+        if entry.book.is_current(run.journal):  # it is another process's
+            entry.book.refuse(request_id, error)
         _tell(actor, msg.Fenced(error))
     except BaseException as bug:
         failed = bug

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Literal
 
 from alloy_actors.actors.kept import KeptResults
 from alloy_actors.actors.line import Line
-from alloy_actors.actors.request import Control, Request, tell
+from alloy_actors.actors.request import Control, Request, accepted_as, tell
 from alloy_actors.actors.request_log import RequestLog, into
 from alloy_actors.actors.rest import Rest
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
 from alloy_actors.journal import Accepted, Seeded, Withdrawn
 from alloy_actors.logs import log, traced
+from alloy_actors.result import Result
 from supervisors.runtime import PooledFuture
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from alloy_actors.content import Message
     from alloy_actors.errors import AlloyError, FencedError
     from alloy_actors.journal import Journal, OnAppended, Record, Store
-    from alloy_actors.result import Result
 
 INTERRUPTED = "the request was interrupted by a newer message"
 
@@ -123,11 +123,14 @@ class RequestBook:
             self._began = time.monotonic()
             return self._log.begin_incarnation()
 
-    def accept(self, request: Request, *, bounded: bool = True) -> Request:
+    def accept(self, request: Request, *, bounded: bool = True, rides: bool = False) -> Request:
         """Take a request in; it is accepted when `recorded` has returned.
 
         Args:
             request: A new one.
+            rides: Its caller waits for nothing but the result: an agent that has nothing else to do begins with it at
+                once, and its run records it together with its own beginning. If the store does not take that, there was
+                no request, and its `refused` says why.
             bounded: Whether `max_pending` holds, and a drain refuses it. What a topic says has nobody to try again: it is
                 kept for the next start.
 
@@ -153,12 +156,15 @@ class RequestBook:
                 raise BusyError(msg)
             if bounded:
                 self._check_room()
+            rides = rides and not self._open and not self._queue and request.when_busy == "queue"
             self._open[request.id] = request
-            # Under the lock, so that the log has the order of the queue and a token that is current.
-            accepted = Accepted(request.id, request.message, request.when_busy)
-            self._log.append((accepted,), lambda error: self._recorded(request, error))
-            if request.state == "recording" and request.refused is None:
-                request.acknowledged = PooledFuture()
+            if rides:
+                request.rides, request.state, request.acknowledged = True, "queued", PooledFuture()
+                self._queue.add(request)
+            else:
+                self._record(request)
+        if rides:
+            self._wake()
         return request
 
     def adopt(self, request: Request, state: Literal["queued", "running", "joined"]) -> None:
@@ -287,16 +293,48 @@ class RequestBook:
             for one in finished:
                 its = result if one is request else result.for_request(one.id)
                 told.append((self._settle(one, its), its))
+            heard = [] if request.refused is not None else [self._heard]
             more = bool(self._queue)
             self._rest.telling += 1
         if more:
             self._wake()
         for callbacks, its in told:
-            tell([*callbacks, self._heard], its)
+            tell([*callbacks, *heard], its)
         with self._lock:
             self._rest.telling -= 1
         self._call_due()
         return True
+
+    def is_recorded(self, request: Request) -> None:
+        """The run that a request rides on has written its beginning."""
+        with self._lock:
+            if request.rides:
+                request.is_recorded()
+
+    def find_riding(self, records: Iterable[Record], *, keep: bool = False) -> None:
+        """Whether the last incarnation's run came to record the request that rides on it.
+
+        Args:
+            records: The log, to which that run can add no more.
+            keep: Record it if it did not: no run will.
+        """
+        with self._lock:
+            request = self._running
+            if request is None or not request.rides:
+                return
+            if any(isinstance(record, Accepted) and record.request_id == request.id for record in records):
+                request.is_recorded()
+            elif keep:
+                self._log.keep([request])
+
+    def refuse(self, request_id: str, error: AlloyError) -> None:
+        """The store did not take a request that rides; nothing happens when it has it."""
+        with self._lock:
+            request = self._open.get(request_id)
+            if request is None or not request.rides:
+                return
+            request.refused = error
+        self.finish(request_id, Result(request_id=request_id, status="error", error=error))
 
     def when_settled(self, function: Callable[[], object]) -> None:
         """Call `function` when every request has its result and everyone was told: now, if so."""
@@ -340,7 +378,7 @@ class RequestBook:
                 cancel = None
                 if request in self._queue:
                     self._queue.remove(request)
-                self._log.note(Withdrawn(request.id, time.time()))
+                self._log.withdraw([request])
         if request.state != "running":
             self.finish(request.id, cancelled(request))
         elif cancel is not None:
@@ -375,13 +413,14 @@ class RequestBook:
         with self._lock:
             self._closed = why
             self._close_late = lambda: self.close(why, outcome, withdraw=withdraw)
-            waiting = [request.id for request in self._queue.clear()]
+            waiting = self._queue.clear()
             requests = [
                 request for request in self._open.values() if request.state not in ("joined", "recording")
             ]
-            if withdraw and waiting:
-                now = time.time()
-                self._log.note(*(Withdrawn(request_id, now) for request_id in waiting))
+            if withdraw:
+                self._log.withdraw(waiting)
+            else:
+                self._log.keep(waiting)
         for request in requests:
             result = outcome(request)
             if result is not None:
@@ -442,11 +481,17 @@ class RequestBook:
         """Replace the log by `base` and the requests that wait."""
         with self._lock:
             waiting = tuple(
-                Accepted(request.id, request.message, request.when_busy)
+                accepted_as(request)
                 for request in self._open.values()
-                if request.state in ("recording", "queued")
+                if request.state in ("recording", "queued") and not request.rides
             )
             self._log.replace(base + waiting, on_compacted)
+
+    def _record(self, request: Request) -> None:
+        # Under the lock, so that the log has the order of the queue and a token that is current.
+        self._log.append((accepted_as(request),), lambda error: self._recorded(request, error))
+        if request.state == "recording" and request.refused is None:
+            request.acknowledged = PooledFuture()
 
     def _check_open(self, request: Request, *, bounded: bool) -> None:
         if self._closed is not None:
@@ -525,6 +570,9 @@ class RequestBook:
         del self._open[request.id]
         if request is self._running:
             self._running = None
+        if request.rides:
+            request.is_recorded()
         callbacks = request.settle(result)
-        self._finished.keep(request)
+        if request.refused is None:
+            self._finished.keep(request)
         return callbacks

@@ -334,6 +334,8 @@ class AgentEntry:
         for_good = not self.suspending and self.fenced is None
         if for_good and interrupted and self.store.durable:
             self._end_run_in_log()
+        if self.suspending and self.fenced is None and (run is None or run.ended):
+            self._keep_taken()
 
         def outcome(request: Request) -> Result | None:
             run = self.run
@@ -372,6 +374,17 @@ class AgentEntry:
             return
         if conversation.run is not None:
             self.book.note(*end_of_run(conversation, "cancelled", CancelledError(why), why))
+
+    def _keep_taken(self) -> None:
+        """The last incarnation may have taken a request, and ended before the run could record it."""
+        request = self.book.running()
+        if request is None or not request.rides:
+            return
+        try:
+            self.book.begin_incarnation()  # what that run did not write, it never will
+            self.book.find_riding(self.store.load(self.agent_id), keep=True)
+        except AlloyError as error:
+            log.error("request_lost", agent=self.name, request_id=request.id, **traced(error))
 
     def kept_for_later(self, request_id: str) -> Result:
         """The result of a request that is not over: the system's next start goes on with it."""

@@ -37,6 +37,7 @@ def accept(
     *,
     waits: bool = True,
     when_busy: WhenBusy = "queue",
+    rides: bool = False,
 ) -> Request:
     """Hand a request in and wait until it is recorded.
 
@@ -48,9 +49,11 @@ def accept(
         on_events: Hears the run.
         waits: Whether the caller waits for the result: then its run is part of the chain.
         when_busy: See `AgentRef.send_message`.
+        rides: See `RequestBook.accept`; then `wait` says what becomes of it.
     """
-    request = _submit(entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy)
-    entry.book.recorded(request)
+    request = _submit(entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy, rides=rides)
+    if not (rides and request.rides):
+        entry.book.recorded(request)
     return request
 
 
@@ -63,10 +66,12 @@ async def aaccept(
     *,
     waits: bool = True,
     when_busy: WhenBusy = "queue",
+    rides: bool = False,
 ) -> Request:
     """`accept` for coroutines."""
-    request = _submit(entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy)
-    await entry.book.arecorded(request)
+    request = _submit(entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy, rides=rides)
+    if not (rides and request.rides):
+        await entry.book.arecorded(request)
     return request
 
 
@@ -82,12 +87,13 @@ def wait(entry: AgentEntry, request: Request, timeout: float | None) -> Result:
 
     Raises:
         TimeoutError: It is not within `timeout` seconds; the request goes on.
+        AlloyError: The store could not take the request.
     """
     future: PooledFuture[Result] = PooledFuture()
     entry.book.on_finished(request, future.set)
     try:
         with blocking_region():
-            return future.get(timeout=timeout)
+            return _unless_refused(request, future.get(timeout=timeout))
     except pykka.Timeout:
         entry.book.forget(request, future.set)
         raise waited_too_long(request, timeout) from None
@@ -99,7 +105,7 @@ async def await_result(entry: AgentEntry, request: Request, timeout: float | Non
     entry.book.on_finished(request, future.set)
     try:
         async with asyncio.timeout(timeout):
-            return await future
+            return _unless_refused(request, await future)
     except builtins.TimeoutError:
         raise waited_too_long(request, timeout) from None
     finally:
@@ -123,6 +129,7 @@ def _submit(
     *,
     waits: bool,
     when_busy: WhenBusy,
+    rides: bool,
 ) -> Request:
     entry.check_process()
     if request_id is not None:
@@ -138,7 +145,14 @@ def _submit(
         on_events,
         when_busy,
     )
-    return entry.book.accept(request)
+    # Who listens to a run hears of its beginning before the store has taken that: then it must not fail.
+    return entry.book.accept(request, rides=rides and entry.topics.listeners(on_events) is None)
+
+
+def _unless_refused(request: Request, result: Result) -> Result:
+    if request.refused is not None:
+        raise request.refused
+    return result
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -23,10 +23,10 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class RunDone:
-    """A run has left by its door; the conversation is the actor's again."""
+    """A run has left by its door; the conversation is the actor's again. None: there was no run."""
 
     request_id: str
-    conversation: Conversation
+    conversation: Conversation | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,13 +92,14 @@ class AgentRef(ApprovalCalls):
         Raises:
             QueueFullError: max_pending requests wait already.
             AgentDownError: The agent is stopped, or was parked after too many crashes.
+            StoreError: It could not be recorded: there was no request.
             WouldDeadlock: On a loop thread, or inside a run that this one would wait for.
             TimeoutError: The wait is over; the request is not.
         """
         check_blocking("chat", "achat()")
         check_seconds("chat", timeout)
         with waiting_for("chat", self._entry):
-            request = accept(self._entry, "chat", text, request_id, None)
+            request = accept(self._entry, "chat", text, request_id, rides=True)
             return _raise_if_down(wait(self._entry, request, timeout))
 
     async def achat(
@@ -107,7 +108,7 @@ class AgentRef(ApprovalCalls):
         """`chat` for coroutines. Cancelling the await does not cancel the request."""
         check_seconds("achat", timeout)
         with waiting_for("achat", self._entry):
-            request = await aaccept(self._entry, "achat", text, request_id, None)
+            request = await aaccept(self._entry, "achat", text, request_id, rides=True)
             return _raise_if_down(await await_result(self._entry, request, timeout))
 
     def stream_chat(

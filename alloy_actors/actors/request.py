@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from alloy_actors.journal import Accepted
 from alloy_actors.logs import log, traced
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Request:
         "on_events",
         "refused",
         "result",
+        "rides",
         "state",
         "time",
         "when_busy",
@@ -82,10 +84,17 @@ class Request:
         self.result: Result | None = None
         self.finished_at = 0.0
         self.acknowledged: PooledFuture[None] | None = None  # of a store that answers on a thread of its own
+        self.rides = False  # it is not in the log: its run writes it there, with its own beginning
         self.refused: Exception | None = None  # by the store
         self.cancel: Cancel | None = None  # how to cancel the run, once there is one
         self.why_cancelled: str | None = None  # asked for before there was a run
         self.callbacks: list[OnResult] = []
+
+    def is_recorded(self) -> None:
+        """It rides no more: the log has it, or will never have it."""
+        self.rides = False
+        if self.acknowledged is not None:
+            self.acknowledged.set(None)
 
     def settle(self, result: Result) -> list[OnResult]:
         """It has its result; who is to be told."""
@@ -97,6 +106,11 @@ class Request:
         self.chain = ()
         _forget_frames(result.error)
         return callbacks
+
+
+def accepted_as(request: Request) -> Accepted:
+    """What the log says of it when it is accepted."""
+    return Accepted(request.id, request.message, request.when_busy)
 
 
 @dataclass(frozen=True, slots=True)

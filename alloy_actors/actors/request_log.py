@@ -5,16 +5,19 @@ It is also where a book finds out that another process has the log.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from alloy_actors.actors.request import accepted_as
 from alloy_actors.errors import FencedError
-from alloy_actors.journal import Journal
+from alloy_actors.journal import Journal, Withdrawn
 from alloy_actors.logs import log, traced
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from alloy_actors.actors.request import Request
     from alloy_actors.journal import OnAppended, Record, Store
     from supervisors.runtime import PooledFuture
 
@@ -67,6 +70,26 @@ class RequestLog:
         journal = self._current()
         records, self._late = (*self._late, *records), ()
         self._write(records, lambda error: self._noted(journal, records, error))
+
+    def withdraw(self, requests: Iterable[Request]) -> None:
+        """Note that requests are over without a run; that they were accepted as well, where the log does not know."""
+        now = time.time()
+        records: list[Record] = []
+        for request in requests:
+            if request.rides:
+                records.append(accepted_as(request))
+                request.is_recorded()
+            records.append(Withdrawn(request.id, now))
+        if records:
+            self.note(*records)
+
+    def keep(self, requests: Iterable[Request]) -> None:
+        """Note the requests that the log does not know of, so that a later start does."""
+        riding = [request for request in requests if request.rides]
+        if riding:
+            self.note(*map(accepted_as, riding))
+        for request in riding:
+            request.is_recorded()
 
     def replace(self, records: Sequence[Record], on_replaced: OnAppended) -> None:
         """Let the log begin anew with these records."""

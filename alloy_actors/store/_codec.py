@@ -321,11 +321,18 @@ def encode(records: Iterable[Record], accepted: Mapping[str, Message] | None = N
         Exception: A record holds what JSON cannot: an object in a tool's input that did not come from JSON.
     """
     plain = []
+    last: Record | None = None
     for record in records:
-        if isinstance(record, RunBegan) and accepted and accepted.get(record.request_id) is record.message:
-            plain.append(["began", record.request_id])
-        else:
-            plain.append(_KIND_OF[type(record)].to_plain(record))
+        if isinstance(record, RunBegan):
+            if isinstance(last, Accepted) and last.request_id == record.request_id:
+                known: Message | None = last.message
+            else:
+                known = accepted.get(record.request_id) if accepted else None
+            if known is not None and known is record.message:
+                plain.append(["began", record.request_id])
+                continue
+        plain.append(_KIND_OF[type(record)].to_plain(record))
+        last = record
     try:
         return to_json(plain, inf_nan_mode="constants")
     except (ValueError, RecursionError):  # half a surrogate pair, as a tool may read it from a file name

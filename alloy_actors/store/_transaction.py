@@ -257,7 +257,7 @@ def _note_accepted(write: Write) -> None:
     for record in write.records:
         if isinstance(record, Accepted):
             accepted[record.request_id] = record.message
-        elif isinstance(record, RunBegan | Withdrawn):
+        elif isinstance(record, (RunBegan, Withdrawn)):
             accepted.pop(record.request_id, None)
         elif isinstance(record, Steered):
             accepted.pop(record.steering_id, None)

@@ -116,6 +116,7 @@ def test_two_systems_in_one_process_keep_to_the_same_rules(tmp_path: Path) -> No
     with alloy.AgentSystem(store=url) as loser:
         agent = loser.spawn("ada", provider=ScriptedProvider(script), tools=[effect])
         idle = loser.spawn("idle", provider=ScriptedProvider(["never"]))
+        idle_too = loser.spawn("idle-too", provider=ScriptedProvider(["never"]))
         agent.send_message("go", told.put, request_id="R")
         gate.arrived()
         factory = {"provider": ScriptedProvider([tool_call("effect"), "done"]), "tools": [effect]}
@@ -126,6 +127,8 @@ def test_two_systems_in_one_process_keep_to_the_same_rules(tmp_path: Path) -> No
             assert ran == ["effect"]
             with pytest.raises(alloy.FencedError):
                 idle.send_message("are you there?")
+            with pytest.raises(alloy.FencedError):
+                idle_too.chat("are you there?")
             while idle.health().status != "stopped":
                 pass
             with pytest.raises(alloy.AgentDownError):

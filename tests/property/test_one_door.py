@@ -126,6 +126,63 @@ def test_the_same_where_a_run_waits_for_a_person(scenario: Scenario, listens: bo
 
 
 FOUND = {
+    "a chat whose run has not begun to write is kept for the next start": [
+        no("send", "chat"),
+        no("progress", "turn", 3),
+        no("progress", "handle", 3),
+        no("crash"),
+        settled("stop", agent_only=False),
+    ],
+    "a chat that has not been taken too": [
+        no("send", "chat"),
+        no("progress", "turn", 3),
+        no("crash"),
+        settled("stop", agent_only=False),
+    ],
+    "a chat whose run has not begun to write is begun again after a crash": [
+        no("send", "chat"),
+        no("progress", "turn", 3),
+        no("progress", "handle", 3),
+        no("crash"),
+        settled("restart"),
+    ],
+    "a chat whose run wrote its beginning while it crashed is not begun twice": [
+        no("send", "chat"),
+        no("progress", "turn", 3),
+        no("progress", "handle", 3),
+        no("progress", "turn", 2),
+        no("progress", "write"),
+        no("crash"),
+        settled("restart"),
+        no("reply", "text"),
+        no("crash"),
+        settled("restart"),
+    ],
+    "a chat that is in the log is not refused any more, whatever the store says after a crash": [
+        no("send", "chat"),
+        no("progress", "turn", 3),
+        no("progress", "handle", 3),
+        no("progress", "turn", 2),
+        no("progress", "write"),
+        no("crash"),
+        no("fill", full=True),
+        settled("restart"),
+        no("fill", full=False),
+    ],
+    "a chat that the store does not take has not happened, and takes nothing along": [
+        settled("send", "queue"),
+        no("fill", full=True),
+        settled("reply", "text"),
+        settled("send", "chat"),
+        no("fill", full=False),
+        settled("send", "queue"),
+    ],
+    "a chat that waits for its run during a reset is recorded once": [
+        settled("ask", "messages"),
+        no("ask", "reset"),
+        no("send", "chat"),
+        no("progress", "turn", 3),
+    ],
     "a loser that has nothing to write finds out with the next request": [no("take_over")],
     "a loser whose actor is restarted finds out by itself": [
         settled("send", "queue"),
@@ -195,9 +252,10 @@ FOUND = {
 """What was found by the test above, made small."""
 
 
+@pytest.mark.parametrize("listens", [True, False])
 @pytest.mark.parametrize("name", FOUND)
-def test_what_was_found_once_stays_found(name: str) -> None:
-    play(FOUND[name], listens=True, hooks=True)
+def test_what_was_found_once_stays_found(name: str, listens: bool) -> None:
+    play(FOUND[name], listens=listens, hooks=True)
 
 
 @pytest.mark.heavy

@@ -6,6 +6,7 @@ import asyncio
 import queue
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,48 @@ def test_what_the_store_cannot_write_at_a_start_or_a_reset_is_said_to_the_caller
         agent.reset()
         assert agent.messages() == []
         assert agent.chat("second").ok
+    with alloy.AgentSystem(store=f"sqlite:///{path}") as system:
+        assert len(system.spawn("ada", provider=ScriptedProvider([])).messages()) == 2
+
+
+def rows(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM records").fetchone()
+    return count
+
+
+def test_a_chat_with_an_idle_agent_waits_for_the_disk_once_before_each_effect(
+    system: alloy.AgentSystem, path: Path
+) -> None:
+    script = [tool_call("look", place="attic"), "nothing", "bye"]
+    agent = system.spawn("ada", provider=ScriptedProvider(script), tools=[look])
+    assert agent.chat("go").ok
+    assert rows(path) == 4  # asked, called, asked again, answered
+    assert asyncio.run(agent.achat("bye")).ok
+    assert rows(path) == 6
+
+
+def test_a_chat_that_the_store_does_not_take_raises_and_has_not_happened(path: Path) -> None:
+    provider = ScriptedProvider(["one", "two", "three"])
+    with alloy.AgentSystem(store=SqliteStore(path, busy_timeout=0.05)) as system:
+        agent = system.spawn("ada", provider=provider)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(alloy.StoreError, match="'ada' could not be written"):
+                agent.chat("lost", request_id="a")
+            with pytest.raises(alloy.StoreError, match="'ada' could not be written"):
+                asyncio.run(agent.achat("lost", request_id="a"))
+            with agent.subscribe("events") as events:
+                with pytest.raises(alloy.StoreError, match="'ada' could not be written"):
+                    agent.chat("lost", request_id="a")
+                with pytest.raises(TimeoutError):
+                    events.get(0)
+            other.execute("ROLLBACK")
+        assert agent.messages() == []
+        assert agent.result("a") is None
+        assert not provider.requests
+        assert agent.chat("found", request_id="a").text == "one"
+        assert [message.text for message in agent.messages()] == ["found", "one"]
     with alloy.AgentSystem(store=f"sqlite:///{path}") as system:
         assert len(system.spawn("ada", provider=ScriptedProvider([])).messages()) == 2
 

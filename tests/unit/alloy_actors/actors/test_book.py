@@ -10,8 +10,8 @@ import pytest
 from alloy_actors.actors.book import RequestBook
 from alloy_actors.actors.request import Control, Request
 from alloy_actors.content import user
-from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
-from alloy_actors.journal import Accepted, Withdrawn
+from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError, StoreError
+from alloy_actors.journal import Accepted, Withdrawn, unfinished_by
 from alloy_actors.result import Result
 from alloy_actors.store.memory import MemoryStore
 
@@ -229,6 +229,92 @@ def test_a_new_incarnation_fences_the_journal_of_the_old_one(bench: Bench) -> No
     assert new.token > old.token
     bench.accept("a")  # goes by the newest token
     assert Accepted("a", user("hi")) in bench.store.load("agent")
+
+
+def rider(request_id: str, when_busy: str = "queue") -> Request:
+    return Request(request_id, user("hi"), contextvars.copy_context(), (), None, when_busy)
+
+
+def test_a_request_of_an_idle_agent_may_be_left_to_its_run_to_record(bench: Bench) -> None:
+    request = bench.book.accept(rider("a"), rides=True)
+    assert (request.rides, bench.wakes) == (True, 1)
+    assert list(bench.store.load("agent")) == []
+    assert bench.book.take() is request
+    bench.book.is_recorded(request)
+    assert not request.rides
+    bench.book.recorded(request)  # and whoever waits for that goes on
+
+
+@pytest.mark.parametrize("before", ["a request", "a control", "nothing, but it interrupts"])
+def test_a_request_that_does_not_begin_at_once_is_recorded_by_itself(bench: Bench, before: str) -> None:
+    if before == "a request":
+        bench.accept("first")
+    elif before == "a control":
+        bench.book.control(Control("control"))
+    interrupts = before.startswith("nothing")
+    request = bench.book.accept(rider("a", "interrupt" if interrupts else "queue"), rides=True)
+    assert not request.rides
+    assert bench.store.load("agent")[-1].request_id == "a"
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+def test_a_request_that_is_over_before_its_run_recorded_it_is_recorded_with_its_end(
+    bench: Bench, end: str
+) -> None:
+    request = bench.book.accept(rider("a"), rides=True)
+    if end == "cancel":
+        assert bench.book.cancel("a", "why", cancelled)
+    else:
+        bench.book.close("stopped", cancelled, withdraw=True)
+    first, second = bench.store.load("agent")
+    assert first == Accepted("a", user("hi"))
+    assert isinstance(second, Withdrawn)
+    assert request.result.status == "cancelled"
+    assert unfinished_by((first, second)) == 0
+
+
+def test_a_request_that_a_later_start_shall_have_is_recorded_at_the_latest_when_the_book_is_closed(
+    bench: Bench,
+) -> None:
+    bench.book.accept(rider("a"), rides=True)
+    bench.book.close("stopped", cancelled, withdraw=False)
+    assert list(bench.store.load("agent")) == [Accepted("a", user("hi"))]
+
+
+def test_a_request_that_its_run_could_not_record_was_none(bench: Bench) -> None:
+    heard = []
+    request = bench.book.accept(rider("a"), rides=True)
+    bench.book.on_finished(request, heard.append)
+    assert bench.book.take() is request
+    error = StoreError("the disk is full")
+    bench.book.refuse("a", error)
+    (told,) = heard
+    assert told.error is request.refused is error
+    assert bench.book.running() is None
+    assert bench.book.result("a") is None
+    with pytest.raises(StoreError, match="full"):
+        bench.book.recorded(request)
+    again = bench.accept("a")
+    assert again is not request
+    bench.book.refuse("a", error)  # this one is recorded
+    assert bench.book.take() is again
+
+
+def test_a_new_incarnation_finds_in_the_log_whether_the_last_run_recorded_its_request(bench: Bench) -> None:
+    request = bench.book.accept(rider("a"), rides=True)
+    bench.book.take()
+    bench.book.find_riding([Accepted("other", user("hi"))])
+    assert request.rides
+    bench.book.find_riding([Accepted("a", user("hi"))], keep=True)
+    assert not request.rides
+    assert list(bench.store.load("agent")) == []
+
+
+def test_a_request_that_no_run_will_record_is_kept(bench: Bench) -> None:
+    bench.book.accept(rider("a"), rides=True)
+    bench.book.take()
+    bench.book.find_riding([], keep=True)
+    assert list(bench.store.load("agent")) == [Accepted("a", user("hi"))]
 
 
 def test_what_the_store_refuses_is_not_accepted(bench: Bench) -> None:

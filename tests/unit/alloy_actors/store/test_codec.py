@@ -149,6 +149,14 @@ def test_a_run_that_began_with_another_message_keeps_its_own() -> None:
     assert read(data) == [log.RunBegan("r", user("edited"))]
 
 
+def test_a_message_that_is_accepted_and_begun_in_one_batch_is_written_once() -> None:
+    said = user("hello there")
+    batch = [log.Accepted("r", said), log.RunBegan("r", said), log.RequestSent("r", 1, "m")]
+    data = encode(batch)
+    assert data.count(b"hello there") == 1
+    assert read(data) == batch
+
+
 def test_accepted_messages_are_known_to_what_follows() -> None:
     accepted: dict[str, Message] = {}
     decode(encode([log.Accepted("r", user("hi"))]), accepted)
