@@ -231,10 +231,12 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A request was cancelled before its run began; `at` as in `RunEnded`."""
+    """A request was over before its run began: cancelled, or else with an error; the fields as in `RunEnded`."""
 
     request_id: str
     at: float = 0.0
+    error_type: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

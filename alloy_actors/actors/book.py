@@ -378,7 +378,7 @@ class RequestBook:
                 cancel = None
                 if request in self._queue:
                     self._queue.remove(request)
-                self._log.withdraw([request])
+                self._log.withdraw([(request, None)])
         if request.state != "running":
             self.finish(request.id, cancelled(request))
         elif cancel is not None:
@@ -417,14 +417,14 @@ class RequestBook:
             requests = [
                 request for request in self._open.values() if request.state not in ("joined", "recording")
             ]
+            results = {request.id: outcome(request) for request in requests}
             if withdraw:
-                self._log.withdraw(waiting)
+                self._log.withdraw((request, results[request.id]) for request in waiting)
             else:
                 self._log.keep(waiting)
-        for request in requests:
-            result = outcome(request)
+        for request_id, result in results.items():
             if result is not None:
-                self.finish(request.id, result)
+                self.finish(request_id, result)
 
     def reopen(self) -> None:
         """Accept requests again, after a parked agent came back."""

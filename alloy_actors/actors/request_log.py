@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from alloy_actors.actors.request import Request
     from alloy_actors.journal import OnAppended, Record, Store
+    from alloy_actors.result import Result
     from supervisors.runtime import PooledFuture
 
 
@@ -71,15 +72,23 @@ class RequestLog:
         records, self._late = (*self._late, *records), ()
         self._write(records, lambda error: self._noted(journal, records, error))
 
-    def withdraw(self, requests: Iterable[Request]) -> None:
-        """Note that requests are over without a run; that they were accepted as well, where the log does not know."""
+    def withdraw(self, ends: Iterable[tuple[Request, Result | None]]) -> None:
+        """Note that requests are over without a run; that they were accepted as well, where the log does not know.
+
+        Args:
+            ends: Each with its result; None is a cancel.
+        """
         now = time.time()
         records: list[Record] = []
-        for request in requests:
+        for request, result in ends:
             if request.rides:
                 records.append(accepted_as(request))
                 request.is_recorded()
-            records.append(Withdrawn(request.id, now))
+            error = result.error if result is not None and result.status == "error" else None
+            if error is None:
+                records.append(Withdrawn(request.id, now))
+            else:
+                records.append(Withdrawn(request.id, now, type(error).__name__, str(error)))
         if records:
             self.note(*records)
 

@@ -117,12 +117,13 @@ def _read(output: Output | None, last: Message | None) -> Any:
 
 
 def _withdrawn(accepted: Accepted, record: Withdrawn, now: float) -> Finished:
-    error = errors.CancelledError("the request was cancelled before its run began")
-    result = Result(request_id=record.request_id, status="cancelled", error=error)
+    status: Status = "error" if record.error_type else "cancelled"
+    error = _error(record) or errors.CancelledError("the request was cancelled before its run began")
+    result = Result(request_id=record.request_id, status=status, error=error)
     return Finished(accepted.message, result, now - record.at)
 
 
-def _error(record: RunEnded) -> errors.AlloyError | None:
+def _error(record: RunEnded | Withdrawn) -> errors.AlloyError | None:
     """The error as far as it was written down: its class and its words."""
     if not record.error_type:
         return None

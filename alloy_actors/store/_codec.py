@@ -292,7 +292,7 @@ KINDS = (
     _kind("result", ToolCallEnded, request_id=_AsIs, result=_RESULT, duration=_AsIs, error=_AsIs, data=_AsIs),
     _kind("closed", Closed, request_id=_AsIs, results=_many(_RESULT), message=_MESSAGE),
     _kind("ended", RunEnded, request_id=_AsIs, status=_AsIs, at=_AsIs, error_type=_AsIs, error=_AsIs),
-    _kind("withdrawn", Withdrawn, request_id=_AsIs, at=_AsIs),
+    _kind("withdrawn", Withdrawn, request_id=_AsIs, at=_AsIs, error_type=_AsIs, error=_AsIs),
     _kind("reset", WasReset),
     _kind("model", ModelChanged, model=_AsIs),
     _kind("charged", Charged, request_id=_AsIs, usage=_USAGE, cost_cents=_AsIs),

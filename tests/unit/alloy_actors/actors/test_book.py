@@ -185,6 +185,16 @@ def test_closing_says_in_the_log_that_waiting_requests_are_over_unless_a_later_s
     assert [record.request_id for record in log if isinstance(record, Withdrawn)] == ["a", "b"] * withdraw
 
 
+def test_closing_with_an_error_says_in_the_log_which_one(bench: Bench) -> None:
+    bench.accept("a")
+    error = AgentDownError("it is parked")
+    bench.book.close(
+        "parked", lambda request: Result(request_id=request.id, status="error", error=error), withdraw=True
+    )
+    withdrawn = bench.store.load("agent")[-1]
+    assert (withdrawn.error_type, withdrawn.error) == ("AgentDownError", "it is parked")
+
+
 def test_closing_may_leave_the_running_request_to_its_run(bench: Bench) -> None:
     bench.accept("running")
     bench.book.take()

@@ -94,3 +94,14 @@ def test_what_is_too_old_is_not_read_back() -> None:
     assert (
         fold([*began("r"), log.RunEnded("r", "completed")], 3600)[1] == []
     )  # of a time before times were kept
+
+
+def test_what_was_over_with_an_error_before_its_run_began_has_that_error() -> None:
+    records = [
+        log.Accepted("r", user("hi")),
+        log.Withdrawn("r", time.time(), "AgentDownError", "it is parked"),
+    ]
+    _, (finished,) = fold(records, 60)
+    assert finished.result.status == "error"
+    assert isinstance(finished.result.error, errors.AgentDownError)
+    assert str(finished.result.error) == "it is parked"

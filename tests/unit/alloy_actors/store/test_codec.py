@@ -73,7 +73,7 @@ SAMPLES = (
     log.ToolCallEnded("r", RESULT, 0.25, "traceback", {"rows": [1, 2]}),
     log.Closed("r", (RESULT, ToolResult("call-2", "")), MESSAGE),
     log.RunEnded("r", "error", 1.5, "CrashError", "a bug"),
-    log.Withdrawn("r", 1.5),
+    log.Withdrawn("r", 1.5, "AgentDownError", "it is parked"),
     log.WasReset(),
     log.ModelChanged("m-2"),
     log.Charged("r", Usage(1, 2, 3, 4), 0.25),
@@ -209,7 +209,7 @@ def test_what_is_no_json_is_refused_when_it_is_written() -> None:
     ("data", "what"),
     [
         (b'[["dreamt","r"]]', "'dreamt'"),
-        (b'[["withdrawn","r",1.5,"why"]]', "'withdrawn' with 3 fields"),
+        (b'[["withdrawn","r",1.5,"why","","more"]]', "'withdrawn' with 5 fields"),
         (b'[["accepted","r",["m","user",[["hologram","x"]]]]]', "'hologram'"),
     ],
 )
