@@ -118,7 +118,7 @@ def test_a_killed_process(
 ) -> None:
     command = [sys.executable, "-m", "tests.faults.child", tmp_path, server.url, point]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout.readline() == "READY\n"
+        assert "READY\n" in child.stdout  # behind what the child has to log
         if point in ("first request", "mid stream", "while queued"):
             server.wait_stats(active=1)
         child.kill()
