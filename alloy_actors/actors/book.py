@@ -18,7 +18,7 @@ from alloy_actors.actors.request import Control, Request, accepted_as, tell
 from alloy_actors.actors.request_log import RequestLog, into
 from alloy_actors.actors.rest import Rest
 from alloy_actors.conversation import Conversation
-from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError
+from alloy_actors.errors import AgentDownError, AlloyError, BusyError, ConfigError, QueueFullError
 from alloy_actors.journal import Accepted, Seeded, Withdrawn
 from alloy_actors.logs import log, traced
 from alloy_actors.result import Result
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from alloy_actors.actors.request import Cancel, OnResult
     from alloy_actors.content import Message
-    from alloy_actors.errors import AlloyError, FencedError
+    from alloy_actors.errors import FencedError
     from alloy_actors.journal import Journal, OnAppended, Record, Store
 
 INTERRUPTED = "the request was interrupted by a newer message"
@@ -325,7 +325,7 @@ class RequestBook:
             if any(isinstance(record, Accepted) and record.request_id == request.id for record in records):
                 request.is_recorded()
             elif keep:
-                self._log.keep([request])
+                self._keep(request)
 
     def refuse(self, request_id: str, error: AlloyError) -> None:
         """The store did not take a request that rides; nothing happens when it has it."""
@@ -414,14 +414,16 @@ class RequestBook:
             self._closed = why
             self._close_late = lambda: self.close(why, outcome, withdraw=withdraw)
             waiting = self._queue.clear()
+            if not withdraw:
+                for request in waiting:
+                    if request.rides:
+                        self._keep(request)
             requests = [
                 request for request in self._open.values() if request.state not in ("joined", "recording")
             ]
             results = {request.id: outcome(request) for request in requests}
             if withdraw:
                 self._log.withdraw((request, results[request.id]) for request in waiting)
-            else:
-                self._log.keep(waiting)
         for request_id, result in results.items():
             if result is not None:
                 self.finish(request_id, result)
@@ -492,6 +494,20 @@ class RequestBook:
         self._log.append((accepted_as(request),), lambda error: self._recorded(request, error))
         if request.state == "recording" and request.refused is None:
             request.acknowledged = PooledFuture()
+
+    def _keep(self, request: Request) -> None:
+        """Record one that rides and has no run to do so; it is over when the store has answered."""
+        request.state = "recording"
+        if self._running is request:
+            self._running = None
+        self._log.append((accepted_as(request),), lambda error: self._kept(request, error))
+
+    def _kept(self, request: Request, error: Exception | None) -> None:
+        if isinstance(error, AlloyError):
+            self.refuse(request.id, error)
+            return
+        request.rides = False
+        self._recorded(request, error)
 
     def _check_open(self, request: Request, *, bounded: bool) -> None:
         if self._closed is not None:

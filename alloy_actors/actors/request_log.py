@@ -92,14 +92,6 @@ class RequestLog:
         if records:
             self.note(*records)
 
-    def keep(self, requests: Iterable[Request]) -> None:
-        """Note the requests that the log does not know of, so that a later start does."""
-        riding = [request for request in requests if request.rides]
-        if riding:
-            self.note(*map(accepted_as, riding))
-        for request in riding:
-            request.is_recorded()
-
     def replace(self, records: Sequence[Record], on_replaced: OnAppended) -> None:
         """Let the log begin anew with these records."""
         self._late = ()

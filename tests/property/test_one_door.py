@@ -139,6 +139,20 @@ FOUND = {
         no("crash"),
         settled("stop", agent_only=False),
     ],
+    "a chat is not said to be kept where the store does not take it": [
+        no("crash"),
+        no("fill", full=True),
+        settled("send", "chat"),
+        no("stop", agent_only=False),
+    ],
+    "nor one that was taken": [
+        no("send", "chat"),
+        no("progress", "turn", 3),
+        no("progress", "handle", 3),
+        no("crash"),
+        no("fill", full=True),
+        no("stop", agent_only=False),
+    ],
     "a chat whose run has not begun to write is begun again after a crash": [
         no("send", "chat"),
         no("progress", "turn", 3),
