@@ -29,6 +29,7 @@ REPORTS = {
 
 NAMES = (
     "w1",
+    "w1-on",
     "w2",
     "w3",
     "w3-burst",

@@ -48,6 +48,11 @@ COMPARISONS = {
         },
         Bar(3.0, 4.0, "x"),
     ),
+    "w1-on": Comparison(
+        "W1 with async middleware, compaction and budgets on, none of which has to act",
+        {"all off": ("subject", "w1_off"), "all on": ("subject", "w1_on")},
+        Bar(1.3, 1.3, "x"),
+    ),
     "w2": Comparison(
         "W2 500 agents at once, 2 runs each, 20 ms server",
         {"floor, bare aiohttp": ("floor", "w2"), "alloy, async def tools": ("subject", "w2")},

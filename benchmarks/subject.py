@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import alloy_actors as alloy
 from benchmarks.measure import Round, stopwatch
@@ -37,6 +38,9 @@ _async_tool = alloy.tool(weather)
 _plain_tool = alloy.tool(plain_weather)
 _runner = asyncio.Runner(loop_factory=new_event_loop)
 
+HOOKS = 5
+"""Of `Watching`, asked in a run."""
+
 
 def w1(url: str) -> Round:
     """`agent.chat()` from the main thread, `async def` tools."""
@@ -46,6 +50,28 @@ def w1(url: str) -> Round:
 def w1_plain(url: str) -> Round:
     """The same with a `def` tool, which runs on tool workers."""
     return _w1(url, _plain_tool)
+
+
+def w1_off(url: str) -> Round:
+    """W1 with nothing that could be left away."""
+    return _w1(url, _async_tool, compaction=False)
+
+
+def w1_on(url: str) -> Round:
+    """W1 with async middleware, compaction and both budgets; none of them has to act."""
+    watching = Watching()
+    measured = _w1(
+        url,
+        _async_tool,
+        middleware=[watching],
+        max_tokens=100_000,
+        max_budget_cents=100.0,
+        lifetime_budget_cents=1000.0,
+        model_metadata_overrides={MODEL: {"dollars_per_million": {"input": 3, "output": 15}}},
+    )
+    if watching.asked != HOOKS * W1_CONVERSATIONS * W1_RUNS:
+        raise AssertionError(f"{watching.asked} hooks in {W1_CONVERSATIONS * W1_RUNS} runs")
+    return measured
 
 
 def w2(url: str) -> Round:
@@ -94,9 +120,28 @@ def close() -> None:
     _runner.close()
 
 
-def _w1(url: str, tool: object) -> Round:
+class Watching(alloy.Middleware):
+    """Async hooks that look at what they are shown and let everything go on."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def before_completion(self, run: alloy.RunView) -> None:
+        """Twice a run."""
+        self.asked += run.messages[-1].role == "user"
+
+    async def before_tool_call(self, run: alloy.RunView, call: alloy.ToolCall) -> None:
+        """Twice a run."""
+        self.asked += (run.turn, call.name) == (1, "weather")
+
+    async def after_completion(self, run: alloy.RunView, message: alloy.Message) -> None:
+        """Once a run."""
+        self.asked += run.messages[-1] is message
+
+
+def _w1(url: str, tool: object, **options: Any) -> Round:
     provider = alloy.OpenAICompat(model=MODEL, api_url=url)
-    agents = [alloy.Agent.start(provider=provider, tools=[tool]) for _ in range(W1_CONVERSATIONS)]
+    agents = [alloy.Agent.start(provider=provider, tools=[tool], **options) for _ in range(W1_CONVERSATIONS)]
     try:
         with stopwatch(W1_CONVERSATIONS * W1_RUNS) as watch:
             results = [agent.chat(QUESTION) for agent in agents for _ in range(W1_RUNS)]

@@ -69,7 +69,9 @@ def test_floor_and_subject_do_the_same_work(
     assert server.stats().requests - before == requests
 
 
-@pytest.mark.parametrize("function", ["w1_plain", "w3_async", "w3_async_burst", "w7_first"])
+@pytest.mark.parametrize(
+    "function", ["w1_plain", "w1_off", "w1_on", "w3_async", "w3_async_burst", "w7_first"]
+)
 def test_what_is_printed_beside_the_judged_side_is_measured_too(server: LocalServer, function: str) -> None:
     assert json.loads(python(SMALL_ROUND, "subject", function, server.url))["cpu"] > 0
 
