@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alloy_actors.ledger import Ledger
     from alloy_actors.provider import OnDeltas, Provider
     from alloy_actors.reporting import Reporter
-    from alloy_actors.run_spec import RunSpec
+    from alloy_actors.run_spec import Cancellation, RunSpec
 
 STOP_REASONS: tuple[str, ...] = get_args(StopReason)
 
@@ -40,12 +40,12 @@ class Completion:
         reporter: Hears the deltas.
         time: The run's.
         budget: Of the run and its agent.
-        check_cancelled: Raises when somebody was told that the run is cancelled.
+        cancelled: Whether the run is.
     """
 
     __slots__ = (
         "_budget",
-        "_check_cancelled",
+        "_cancelled",
         "_conversation",
         "_ledger",
         "_reporter",
@@ -62,7 +62,7 @@ class Completion:
         reporter: Reporter,
         time: RunTime,
         budget: Budget,
-        check_cancelled: Callable[[], None],
+        cancelled: Cancellation,
     ) -> None:
         self._spec = spec
         self._conversation = conversation
@@ -70,7 +70,7 @@ class Completion:
         self._reporter = reporter
         self._time = time
         self._budget = budget
-        self._check_cancelled = check_cancelled
+        self._cancelled = cancelled
         self._turn = 0  # the last that was begun
 
     async def ask(self, *, last: bool = False) -> ModelReply:
@@ -111,7 +111,7 @@ class Completion:
         async def request_for(provider: Provider) -> ModelRequest:
             await self._budget.check(provider, tokens)
             await self._ledger.flush()
-            self._check_cancelled()
+            self._cancelled.check()
             return ModelRequest(
                 messages=(message,),
                 system_prompt=system_prompt,
@@ -130,7 +130,7 @@ class Completion:
         await self._budget.check(provider)
         self._ledger.note(RequestSent(spec.request_id, turn, provider.model))
         await self._ledger.flush()
-        self._check_cancelled()
+        self._cancelled.check()
         if turn != self._turn:  # not again for a fallback, nor for one that is asked anew with fewer words
             self._turn = turn
             self._reporter.emit(TurnStarted, turn, model=provider.model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,7 +56,8 @@ class RunTime:
         self.deadline = Deadline.after(seconds)
         self._left = 0.0
         self._pause: object = None
-        self._timer: asyncio.Timeout | None = None
+        # Weak: it knows the run's task, and that this; who enters it keeps it.
+        self._timer: weakref.ref[asyncio.Timeout] | None = None
 
     def limit(self) -> asyncio.Timeout:
         """What ends the block it is entered around when the time is up, pauses not counted.
@@ -63,13 +65,14 @@ class RunTime:
         A pause in which an earlier incarnation was interrupted ends here.
         """
         self._go_on()
-        self._timer = asyncio.timeout(self.deadline.remaining())
-        return self._timer
+        timer = asyncio.timeout(self.deadline.remaining())
+        self._timer = weakref.ref(timer)
+        return timer
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Let no time pass inside the block."""
-        timer, mine = self._timer, object()
+        timer, mine = self._timer() if self._timer is not None else None, object()
         self._left, self._pause, self.deadline = self.deadline.remaining(), mine, NEVER
         if timer is not None and not timer.expired():
             timer.reschedule(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -24,6 +25,24 @@ Ending: TypeAlias = tuple[Status, AlloyError | None]
 """How a run ends, and what went wrong."""
 
 COMPLETED: Final[Ending] = ("completed", None)
+
+
+class Cancellation:
+    """Whether somebody was told that a run is cancelled; may be set from any thread."""
+
+    __slots__ = ("told",)
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def check(self) -> None:
+        """Have no effect after that: the run's task hears of it a moment later.
+
+        Raises:
+            asyncio.CancelledError: Somebody was told.
+        """
+        if self.told:
+            raise asyncio.CancelledError
 
 
 def halted_by(halt: Halt) -> Ending:

@@ -47,7 +47,7 @@ from alloy_actors.output import SUBMIT
 from alloy_actors.provider import ModelReply
 from alloy_actors.reporting import Reporter
 from alloy_actors.result import Result, Status
-from alloy_actors.run_spec import COMPLETED
+from alloy_actors.run_spec import COMPLETED, Cancellation
 from alloy_actors.run_watch import RunWatch
 from alloy_actors.tool_runner import ToolOutcome
 from alloy_actors.tooldef import ToolContext
@@ -92,7 +92,7 @@ class Run:
         self.spec = spec
         self.conversation = conversation
         self.journal = journal
-        self._cancelled = False
+        self._cancelled = Cancellation()
         self._why_cancelled = "the request was cancelled"
         self.failure: AlloyError | None = None
         self.abandoned = False
@@ -116,7 +116,7 @@ class Run:
             self._reporter,
             self._time,
             Budget(spec.config, conversation),
-            self._check_cancelled,
+            self._cancelled,
         )
         self._compacting = Compacting(
             spec, conversation, self._ledger, self._reporter, self._hearing, self._completion
@@ -140,7 +140,7 @@ class Run:
             failure: What the run ends with, as an error; None ends it as cancelled.
         """
         self._why_cancelled, self.failure = why, failure
-        self._cancelled = True
+        self._cancelled.told = True
 
     def abandon(self, *, suspend: bool = False) -> None:
         """Let the run end without its door, and without another word to whoever listens."""
@@ -252,11 +252,6 @@ class Run:
         last = state.reply
         self._reply = reply = ModelReply(last.message, last.stop_reason, last.usage)
         return await self._finish_turn(reply)
-
-    def _check_cancelled(self) -> None:
-        """Have no effect after somebody was told that the run is cancelled: the task hears of it a moment later."""
-        if self._cancelled:
-            raise asyncio.CancelledError
 
     async def _finish_turn(self, reply: ModelReply) -> Ending | None:
         """What the reply asks for, then what the user has said meanwhile; None goes on with another turn."""
@@ -373,7 +368,7 @@ class Run:
     async def starting(self, calls: Sequence[ToolCall]) -> None:
         """Of `ToolObserver`: these calls are about to have their effect, side by side."""
         request_id = self.spec.request_id
-        self._check_cancelled()
+        self._cancelled.check()
         self._ledger.note(*(ToolCallStarted(request_id, call.id) for call in calls))
         await self._ledger.flush()
         for call in calls:

@@ -181,9 +181,15 @@ class Task:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        self._may_cancel = _over  # it belongs to who holds this: such a ring would be left to the collector
         self._owner.left()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("task_failed", **traced(error))
+
+
+def _over() -> bool:
+    """Nothing is left to cancel."""
+    return False
 
 
 class _Watch:
