@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from alloy_actors.content import StopReason
-from alloy_actors.errors import ConfigError, CrashError, ProviderError
 from alloy_actors.estimate import tokens_of_text
 from alloy_actors.events import TurnStarted
 from alloy_actors.journal import Charged, Replied, RequestSent
-from alloy_actors.logs import log, traced
-from alloy_actors.provider import ModelReply, ModelRequest
+from alloy_actors.provider import ModelRequest
 from alloy_actors.providers.fallback import complete_with_fallback
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from alloy_actors.budget import Budget
     from alloy_actors.content import Message, Usage
     from alloy_actors.conversation import Conversation
     from alloy_actors.deadline import RunTime
     from alloy_actors.ledger import Ledger
-    from alloy_actors.provider import OnDeltas, Provider
+    from alloy_actors.provider import ModelReply, OnDeltas, Provider
     from alloy_actors.reporting import Reporter
     from alloy_actors.run_spec import Cancellation, RunSpec
-
-STOP_REASONS: tuple[str, ...] = get_args(StopReason)
 
 
 class Completion:
@@ -87,7 +81,7 @@ class Completion:
         spec = self._spec
         turn = self._conversation.turns + 1
         reply, provider = await self._complete(
-            lambda provider: self._request(provider, turn, last=last), self._reporter.listener_for(turn)
+            partial(self._request, turn=turn, last=last), self._reporter.listener_for(turn)
         )
         self._reporter.replied(turn, reply.message)
         cost = await self._budget.cost_of(provider, reply)
@@ -152,50 +146,16 @@ class Completion:
         cost = self._budget.cost_of_lost(provider, usage)
         self._ledger.note(Charged(self._spec.request_id, usage, cost))
 
-    async def _complete(
+    def _complete(
         self, request_for: Callable[[Provider], Awaitable[ModelRequest]], listener: OnDeltas | None
-    ) -> tuple[ModelReply, Provider]:
-        """The reply, and whose it is; what a provider raises beside its errors is its bug, and a value for the run."""
+    ) -> Coroutine[None, None, tuple[ModelReply, Provider]]:
+        """The reply, and whose it is."""
         spec = self._spec
-        asked: Provider | None = None
-        own: BaseException | None = None
-
-        async def made_for(provider: Provider) -> ModelRequest:
-            nonlocal asked, own
-            try:
-                request = await request_for(provider)
-            except BaseException as error:  # not the provider's
-                own = error
-                raise
-            asked = provider
-            return request
-
-        try:
-            given, provider = await complete_with_fallback(
-                (spec.provider, *spec.config.fallback_providers),
-                made_for,
-                listener,
-                max_retries=spec.config.max_retries,
-                backoff=spec.config.retry_backoff,
-                asker=spec.asker,
-            )
-        except (ProviderError, ConfigError, asyncio.CancelledError, GeneratorExit):
-            raise
-        except BaseException as bug:  # also SystemExit, which would end the loop for everyone
-            if bug is own:
-                raise
-            name = type(asked).__name__
-            log.error(
-                "provider_crashed", provider=name, agent=spec.agent, request_id=spec.request_id, **traced(bug)
-            )
-            msg = f"provider {name} raised {type(bug).__name__}: {bug}"
-            raise CrashError(msg) from bug
-        reply: object = given
-        if not isinstance(reply, ModelReply):
-            msg = f"{type(provider).__name__}.complete() must return a ModelReply, got {type(reply).__name__}"
-            raise CrashError(msg)
-        if reply.stop_reason not in STOP_REASONS:
-            known = ", ".join(STOP_REASONS)
-            msg = f"{type(provider).__name__}.complete() gave the stop reason {reply.stop_reason!r}; there are {known}"
-            raise CrashError(msg)
-        return reply, provider
+        return complete_with_fallback(
+            (spec.provider, *spec.config.fallback_providers),
+            request_for,
+            listener,
+            max_retries=spec.config.max_retries,
+            backoff=spec.config.retry_backoff,
+            asker=spec.asker,
+        )

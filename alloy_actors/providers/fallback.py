@@ -49,6 +49,7 @@ async def complete_with_fallback(
 
     Raises:
         ProviderError: The last one.
+        CrashError: A provider has a bug.
     """
     if len(providers) == 1:
         only = Candidate(providers[0], max_retries=max_retries, backoff=backoff, asker=asker)

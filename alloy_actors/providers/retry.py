@@ -50,6 +50,7 @@ async def complete_with_retry(
 
     Raises:
         ProviderError: The last one.
+        CrashError: The provider has a bug.
     """
     candidate = Candidate(provider, max_retries=max_retries, backoff=backoff, asker=asker, random=random)
     return await candidate.ask(request, on_deltas)
@@ -108,17 +109,13 @@ class Candidate:
 
         Raises:
             ProviderError: The last one.
+            CrashError: The provider has a bug.
         """
-
-        def listen(deltas: Sequence[Delta]) -> None:
-            self.heard = True
-            assert on_deltas is not None
-            on_deltas(deltas)
-
         self.passed_over = False
         if self._not_before:  # what was not waited for when others could be asked first
             await pause(max(self._not_before - time.monotonic(), 0.0))
             self._not_before = 0.0
+        listen = None if on_deltas is None else self._listener(on_deltas)
         while True:
             limiter = limiter_of(self.provider)
             number = 0
@@ -128,9 +125,7 @@ class Candidate:
                 number = limiter.number
             self.made += 1
             try:
-                reply = await attempted(
-                    self.provider, request, None if on_deltas is None else listen, self.made
-                )
+                reply = await attempted(self.provider, request, listen, self.made)
             except ProviderError as error:
                 cooled = None
                 if limiter is not None and isinstance(error, Busy):
@@ -149,6 +144,13 @@ class Candidate:
                     limiter.leave()
             if cooled is None:  # else the next attempt waits for its turn
                 await pause(wait)
+
+    def _listener(self, on_deltas: OnDeltas) -> OnDeltas:
+        def listen(deltas: Sequence[Delta]) -> None:
+            self.heard = True
+            on_deltas(deltas)
+
+        return listen
 
     def _wait_before_next(
         self,

@@ -82,13 +82,13 @@ class Endpoint:
                 self._options["ssl"] = ssl_context()
             self._proxy = proxy_for(parts.scheme, parts.hostname or "", parts.port)
 
-    async def post(
+    def post(
         self,
         headers: Mapping[str, str],
         body: bytes,
         deadline: Deadline,
         consume: Callable[[Reply], Awaitable[T]],
-    ) -> T:
+    ) -> Awaitable[T]:
         """Post `body` and return what `consume` makes of the reply; then the connection is pooled, or closed.
 
         Args:
@@ -104,8 +104,18 @@ class Endpoint:
             asyncio.CancelledError: The socket is closed by then.
         """
         if self._trace is None:
-            return await self._post(headers, body, deadline, consume)
-        watch = Watch(self._trace, self._url, headers, body)
+            return self._post(headers, body, deadline, consume)
+        return self._traced(self._trace, headers, body, deadline, consume)
+
+    async def _traced(
+        self,
+        trace: Trace,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadline: Deadline,
+        consume: Callable[[Reply], Awaitable[T]],
+    ) -> T:
+        watch = Watch(trace, self._url, headers, body)
         try:
             result = await self._post(headers, body, deadline, watch.of(consume))
         except BaseException as error:

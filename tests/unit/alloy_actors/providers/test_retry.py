@@ -94,7 +94,9 @@ def test_what_cannot_pass_is_not(kind: type[errors.ProviderError]) -> None:
 
 def test_a_bug_is_not_retried() -> None:
     provider = Failing(KeyError("x"))
-    assert isinstance(Attempt(provider).error, KeyError)
+    error = Attempt(provider).error
+    assert isinstance(error, errors.CrashError)
+    assert isinstance(error.__cause__, KeyError)
     assert provider.asked == 1
 
 
@@ -201,7 +203,7 @@ def test_a_bug_in_a_listener_is_no_reason_to_ask_again() -> None:
         raise KeyError("x")
 
     provider = Failing(errors.ServerError("x"), word="Hel")
-    assert isinstance(Attempt(provider, on_deltas=broken).error, KeyError)
+    assert isinstance(Attempt(provider, on_deltas=broken).error, errors.CrashError)
     assert provider.asked == 1
 
 
