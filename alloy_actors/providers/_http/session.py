@@ -7,6 +7,7 @@ forked child forgets the parent's without touching it.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -101,17 +102,37 @@ async def close_all() -> None:
 
 
 def _connector() -> aiohttp.TCPConnector:
+    """One whose connections and timers know nothing of the requests, and their agents, that they outlive.
+
+    Both keep the context in which they were begun for as long as they are.
+    """
     import aiohttp
 
     owner = os.getpid()
 
     class Connector(aiohttp.TCPConnector):
+        async def _create_connection(self, *args: Any) -> Any:
+            opening = asyncio.create_task(super()._create_connection(*args), context=contextvars.Context())
+            try:
+                return await opening
+            except asyncio.CancelledError:
+                opening.add_done_callback(_close_unused)  # it may just have been opened
+                raise
+
+        def _release(self, *args: Any, **kwargs: Any) -> None:
+            contextvars.Context().run(super()._release, *args, **kwargs)  # it may start a timer
+
         def __del__(self, *args: Any) -> None:
             # In a forked child closing would unregister the parent's sockets: both share one epoll instance.
             if os.getpid() == owner:
                 super().__del__(*args)
 
     return Connector(limit=0, keepalive_timeout=KEEP_ALIVE)
+
+
+def _close_unused(opening: asyncio.Task[Any]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _forget() -> None:

@@ -6,12 +6,15 @@ With hundreds of runs on, every pass of the collector walks all of them: rings o
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
+import weakref
 
 import pytest
 
 import alloy_actors as alloy
 from alloy_actors.actors.loop_thread import loop_thread
+from alloy_actors.local import LocalServer
 from alloy_actors.testing import ScriptedProvider, text, tool_call
 from alloy_actors.turn import Run
 
@@ -31,10 +34,15 @@ def nothing(_: str) -> None:
     """Listen."""
 
 
+def let_loop_rest() -> None:
+    """Return when the loop has done what it was at."""
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop_thread().loop).result()
+
+
 def runs_alive(agent: alloy.AgentRef) -> int:
     """How many there are when the actor and the loop have come to rest."""
     agent.messages()
-    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop_thread().loop).result()
+    let_loop_rest()
     return sum(isinstance(each, Run) for each in gc.get_objects())
 
 
@@ -55,3 +63,29 @@ def test_runs_that_are_over_are_gone_without_the_collector(
         assert runs_alive(agent) == before
     finally:
         gc.enable()
+
+
+class Mine:
+    """Something of a caller's."""
+
+
+MINE: contextvars.ContextVar[Mine] = contextvars.ContextVar("mine")
+
+
+def test_a_kept_connection_keeps_nothing_of_the_caller_whose_request_opened_it(
+    system: alloy.AgentSystem,
+) -> None:
+    mine = Mine()
+    kept = weakref.ref(mine)
+    context = contextvars.Context()
+    context.run(MINE.set, mine)
+    with LocalServer() as server:
+        provider = alloy.OpenAICompat(model="scripted-fast", api_url=server.url)
+        agent = system.spawn("a", provider=provider)
+        context.run(agent.chat, "hello").raise_for_status()
+        agent.stop()
+        let_loop_rest()
+        del mine, context, agent
+        gc.collect()
+        assert kept() is None
+        assert server.stats().connections == 1

@@ -124,7 +124,7 @@ def test_what_no_other_provider_can_cure_is_raised_at_once(kind: type[Exception]
 
 def test_a_bug_is_a_bug() -> None:
     fallback = Scripted("fallback")
-    assert isinstance(Asked(Scripted("primary", KeyError("x")), fallback).error, KeyError)
+    assert isinstance(Asked(Scripted("primary", KeyError("x")), fallback).error, errors.CrashError)
     assert fallback.asked == 0
 
 
