@@ -65,10 +65,11 @@ _NOTHING: dict[str, _Slot] = {}  # never written to: an idle agent keeps no empt
 class Approvals:
     """One agent's; every method may be called from any thread, and none waits."""
 
-    __slots__ = ("_lock", "_on_waiting", "_request_id", "_slots")
+    __slots__ = ("_on_waiting", "_request_id", "_slots")
+
+    _lock = threading.Lock()  # shared: it is held for a few look-ups at a time
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._request_id: str | None = None  # whose approvals these are: an agent has one run at a time
         self._slots = _NOTHING  # by call id
         self._on_waiting: tuple[Callable[[], object], ...] = ()

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from alloy_actors.actors.kept import KeptResults
 from alloy_actors.actors.line import Line
 from alloy_actors.actors.request import Control, Request, accepted_as, tell
-from alloy_actors.actors.request_log import RequestLog, into
+from alloy_actors.actors.request_log import LogOwner, RequestLog, into
 from alloy_actors.actors.rest import Rest
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AgentDownError, AlloyError, BusyError, ConfigError, QueueFullError
@@ -29,10 +29,19 @@ if TYPE_CHECKING:
 
     from alloy_actors.actors.request import Cancel, OnResult
     from alloy_actors.content import Message
-    from alloy_actors.errors import FencedError
     from alloy_actors.journal import Journal, OnAppended, Record, Store
 
 INTERRUPTED = "the request was interrupted by a newer message"
+
+
+class BookOwner(LogOwner, Protocol):
+    """Whose book it is; none of this may block."""
+
+    def wake(self) -> None:
+        """There is something to take."""
+
+    def heard(self, result: Result) -> object:
+        """A request has its result; told after those who wait for it."""
 
 
 class RequestBook:
@@ -43,9 +52,7 @@ class RequestBook:
         store: Where.
         max_pending: How many may wait behind the running one.
         result_ttl: Seconds that a finished result is kept.
-        wake: Called when there is something to take; must not block.
-        heard: Called with every result, after those who wait for it; must not block.
-        fenced: Called when the store says that another process has the log; must not block.
+        owner: Whose it is.
     """
 
     __slots__ = (
@@ -54,16 +61,15 @@ class RequestBook:
         "_closed",
         "_draining",
         "_finished",
-        "_heard",
         "_joined",
         "_lock",
         "_log",
         "_max_pending",
         "_open",
+        "_owner",
         "_queue",
         "_rest",
         "_running",
-        "_wake",
         "agent_id",
     )
 
@@ -73,16 +79,13 @@ class RequestBook:
         store: Store,
         max_pending: int,
         result_ttl: float,
-        wake: Callable[[], None],
-        heard: Callable[[Result], object] = lambda _: None,
-        fenced: Callable[[FencedError], object] = lambda _: None,
+        owner: BookOwner,
     ) -> None:
         self.agent_id = agent_id
         self._max_pending = max_pending
-        self._wake = wake
-        self._heard = heard
+        self._owner = owner
         self._lock = threading.RLock()  # a store may acknowledge at once, inside `append`
-        self._log = RequestLog(agent_id, store, self._lock, fenced)
+        self._log = RequestLog(agent_id, store, self._lock, owner)
         self._began = 0.0  # the newest incarnation
         self._queue = Line()
         self._open: dict[str, Request] = {}  # recording, queued and running ones
@@ -164,7 +167,7 @@ class RequestBook:
             else:
                 self._record(request)
         if rides:
-            self._wake()
+            self._owner.wake()
         return request
 
     def adopt(self, request: Request, state: Literal["queued", "running", "joined"]) -> None:
@@ -236,7 +239,7 @@ class RequestBook:
             if self._closed is not None:
                 raise AgentDownError(self._closed)
             self._queue.add(control)
-        self._wake()
+        self._owner.wake()
 
     def take(self) -> Request | Control | None:
         """The next thing to do, None when there is none or a request is running. For the actor only."""
@@ -293,11 +296,11 @@ class RequestBook:
             for one in finished:
                 its = result if one is request else result.for_request(one.id)
                 told.append((self._settle(one, its), its))
-            heard = [] if request.refused is not None else [self._heard]
+            heard = [] if request.refused is not None else [self._owner.heard]
             more = bool(self._queue)
             self._rest.telling += 1
         if more:
-            self._wake()
+            self._owner.wake()
         for callbacks, its in told:
             tell([*callbacks, *heard], its)
         with self._lock:
@@ -557,13 +560,13 @@ class RequestBook:
             raise request.refused
         if request.when_busy == "interrupt":
             self._interrupt(request)
-        self._wake()
+        self._owner.wake()
 
     def _settle_recording(self, request: Request) -> None:
         if request.refused is not None:
             log.error("request_lost", agent=self.agent_id, request_id=request.id, **traced(request.refused))
         else:
-            self._wake()
+            self._owner.wake()
 
     def _interrupt(self, request: Request) -> None:
         """End the run that is on in favour of a request that waits."""

@@ -112,9 +112,7 @@ class AgentEntry:
         self.runner = runner
         self.callbacks = callbacks
         self.topics = AgentTopics(pubsub, agent_id, config.subscribe)
-        self.book = RequestBook(
-            agent_id, store, config.max_pending, config.result_ttl, self.wake, self.topics.publish, self._lost
-        )
+        self.book = RequestBook(agent_id, store, config.max_pending, config.result_ttl, self)
         self._over = over
         self.hooks = (
             Hooks(config.middleware, callbacks.run, config.loop or runner.loop)
@@ -137,7 +135,7 @@ class AgentEntry:
         self.created_at = datetime.now(UTC)
         self.pid = os.getpid()
         self._lock = threading.Lock()
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: tuple[Callable[[], None], ...] = ()  # an idle agent keeps no empty lists
         # By the agent's own stop(); an actor that comes up nevertheless ends at once.
         self.stop_requested = False
         self.reported: str | None = None  # the run of an earlier process that is to end here, not to go on
@@ -203,7 +201,11 @@ class AgentEntry:
         """Tell the actor that its book may hold something; one that comes up reads the book anyway."""
         self._tell(WAKE)
 
-    def _lost(self, error: FencedError) -> None:
+    def heard(self, result: Result) -> None:
+        """Of `BookOwner`: say a result on the agent's topic."""
+        self.topics.publish(result)
+
+    def lost(self, error: FencedError) -> None:
         """The journal is another process's: the actor ends, though no run of its own has met with it."""
         self._tell(Fenced(error))
 
@@ -282,7 +284,7 @@ class AgentEntry:
         while not self._buried:
             changed: PooledFuture[None] = PooledFuture()
             with self._lock:
-                self._waiting.append(changed.set)
+                self._waiting += (changed.set,)
             try:
                 if not self._buried:  # it may just have been
                     changed.get(timeout=deadline.remaining())
@@ -475,7 +477,7 @@ class AgentEntry:
                 raise AgentDownError(self.book.why_closed() or f"agent {self.name!r} is {self.condition}")
             if self.condition == "up" and self.ref is not stale:
                 return self.ref
-            self._waiting.append(notify)
+            self._waiting += (notify,)
             return None
 
     def _gone(self, condition: Condition, reason: ExitReason, *, keep_run: bool = False) -> None:
@@ -491,7 +493,7 @@ class AgentEntry:
 
     def _notify(self) -> None:
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, ()
         for notify in waiting:
             notify()
 

@@ -6,7 +6,7 @@ It is also where a book finds out that another process has the log.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from alloy_actors.actors.request import accepted_as
 from alloy_actors.errors import FencedError
@@ -15,12 +15,19 @@ from alloy_actors.logs import log, traced
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from alloy_actors.actors.request import Request
     from alloy_actors.journal import OnAppended, Record, Store
     from alloy_actors.result import Result
     from supervisors.runtime import PooledFuture
+
+
+class LogOwner(Protocol):
+    """Whose log it is."""
+
+    def lost(self, error: FencedError) -> None:
+        """The store says that another process has the log; must not block."""
 
 
 class RequestLog:
@@ -30,18 +37,16 @@ class RequestLog:
         agent_id: Whose log.
         store: Where.
         lock: The book's, reentrant: a store may answer inside `append`. Callers hold it.
-        fenced: Called when the store says that another process has the log; must not block.
+        owner: Whose it is.
     """
 
-    __slots__ = ("_agent_id", "_fenced", "_journal", "_late", "_lock", "_store")
+    __slots__ = ("_agent_id", "_journal", "_late", "_lock", "_owner", "_store")
 
-    def __init__(
-        self, agent_id: str, store: Store, lock: threading.RLock, fenced: Callable[[FencedError], object]
-    ) -> None:
+    def __init__(self, agent_id: str, store: Store, lock: threading.RLock, owner: LogOwner) -> None:
         self._agent_id = agent_id
         self._store = store
         self._lock = lock
-        self._fenced = fenced
+        self._owner = owner
         self._journal: Journal | None = None
         self._late: tuple[Record, ...] = ()  # noted, and not taken by the store so far
 
@@ -105,7 +110,7 @@ class RequestLog:
     def check(self, error: Exception | None) -> None:
         """What the store said to a write: if it was that the log is another process's, pass that on."""
         if isinstance(error, FencedError):
-            self._fenced(error)
+            self._owner.lost(error)
 
     def _current(self) -> Journal:
         return self._journal or self.begin_incarnation()

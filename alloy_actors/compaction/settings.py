@@ -116,7 +116,7 @@ def _read(given: object, where: str) -> Compaction | None:
     if given is False:
         return None
     if given is True:
-        return Compaction()
+        return _DEFAULT
     if isinstance(given, Compaction):
         return given
     if not isinstance(given, Mapping):
@@ -140,3 +140,6 @@ def _check_count(name: str, value: Any, least: int, *, optional: bool = False) -
 def _wrong(name: str, valid: str, value: object) -> ConfigError:
     shown = repr(value) if isinstance(value, int | float | bool | None) else f"a {type(value).__name__}"
     return ConfigError(f"compaction: {name} must be {valid}, got {shown}")
+
+
+_DEFAULT = Compaction()  # one for all agents

@@ -10,21 +10,38 @@ import pytest
 from alloy_actors.actors.book import RequestBook
 from alloy_actors.actors.request import Control, Request
 from alloy_actors.content import user
-from alloy_actors.errors import AgentDownError, BusyError, ConfigError, QueueFullError, StoreError
+from alloy_actors.errors import (
+    AgentDownError,
+    BusyError,
+    ConfigError,
+    FencedError,
+    QueueFullError,
+    StoreError,
+)
 from alloy_actors.journal import Accepted, Withdrawn, unfinished_by
 from alloy_actors.result import Result
 from alloy_actors.store.memory import MemoryStore
 
 
-class Bench:
+class Nobody:
+    """An owner that does nothing."""
+
+    def wake(self) -> None: ...
+
+    def heard(self, result: Result) -> None: ...
+
+    def lost(self, error: FencedError) -> None: ...
+
+
+class Bench(Nobody):
     """A book, its store, and how often it woke its agent."""
 
     def __init__(self, max_pending: int = 2, result_ttl: float = 3600.0) -> None:
         self.store = MemoryStore()
         self.wakes = 0
-        self.book = RequestBook("agent", self.store, max_pending, result_ttl, self._wake)
+        self.book = RequestBook("agent", self.store, max_pending, result_ttl, self)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         self.wakes += 1
 
     def accept(
@@ -350,7 +367,7 @@ def test_a_store_that_answers_later_makes_accept_wait_for_it(bench: Bench) -> No
             threading.Thread(target=later).start()
 
     store = SlowStore()
-    book = RequestBook("agent", store, 2, 3600.0, lambda: None)
+    book = RequestBook("agent", store, 2, 3600.0, Nobody())
     request = Request("a", user("hi"), contextvars.copy_context(), (), None)
     accepting = threading.Thread(target=lambda: book.recorded(book.accept(request)))
     accepting.start()
