@@ -10,6 +10,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from alloy_actors.__about__ import __version__
 from alloy_actors.actors.api import Agent
 from alloy_actors.actors.default import shutdown
@@ -81,16 +84,18 @@ from alloy_actors.events import (
 )
 from alloy_actors.middleware import Block, Edit, Halt, Middleware, RequireApproval, RunView, SessionView
 from alloy_actors.provider import Delta, ModelReply, ModelRequest, Provider
-from alloy_actors.providers.anthropic import Anthropic
-from alloy_actors.providers.gemini import Gemini
-from alloy_actors.providers.openai import OpenAI
-from alloy_actors.providers.openai_compat import OpenAICompat
-from alloy_actors.providers.xai import XAI
 from alloy_actors.result import Result, ToolCallRecord
 from alloy_actors.session import Session
 from alloy_actors.tool_output import ToolReturn
 from alloy_actors.tool_spill import Spill
 from alloy_actors.tooldef import Tool, ToolContext, tool
+
+if TYPE_CHECKING:
+    from alloy_actors.providers.anthropic import Anthropic
+    from alloy_actors.providers.gemini import Gemini
+    from alloy_actors.providers.openai import OpenAI
+    from alloy_actors.providers.openai_compat import OpenAICompat
+    from alloy_actors.providers.xai import XAI
 
 __all__ = [
     "XAI",
@@ -184,3 +189,23 @@ __all__ = [
     "stream",
     "tool",
 ]
+
+_PROVIDERS = {
+    "XAI": "xai",
+    "Anthropic": "anthropic",
+    "Gemini": "gemini",
+    "OpenAI": "openai",
+    "OpenAICompat": "openai_compat",
+}
+
+if not TYPE_CHECKING:  # a checker is to know the names that there are, and no others
+
+    def __getattr__(name: str) -> Any:
+        """A provider, imported when it is first named: a process needs one of them, or none."""
+        if name not in _PROVIDERS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f"{__name__}.providers.{_PROVIDERS[name]}"), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_PROVIDERS})

@@ -49,3 +49,21 @@ def test_supervisors_can_be_imported_without_the_agents() -> None:
         [sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_provider_is_imported_when_it_is_first_named() -> None:
+    code = """
+import sys
+import alloy_actors as alloy
+assert "Anthropic" in dir(alloy)
+assert not [name for name in sys.modules if name.startswith("alloy_actors.providers._http")]
+alloy.Anthropic
+assert "alloy_actors.providers.anthropic" in sys.modules
+assert "alloy_actors.providers.gemini" not in sys.modules
+try:
+    alloy.Antropic
+except AttributeError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "module 'alloy_actors' has no attribute 'Antropic'\n", done.stderr
