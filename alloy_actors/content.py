@@ -28,7 +28,7 @@ from alloy_actors.blocks import (
     ToolResult,
     VideoBlock,
 )
-from alloy_actors.estimate import tokens_of_block
+from alloy_actors.estimate import tokens_of_block, tokens_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -139,7 +139,11 @@ class Message:
         """About how many tokens it is to a model; see `alloy_actors.estimate`. Found once."""
         tokens = self._tokens
         if tokens is None:
-            tokens = sum(map(tokens_of_block, self.blocks))
+            content = self.content
+            if isinstance(content, str):
+                tokens = tokens_of_text(content)
+            else:
+                tokens = sum(map(tokens_of_block, content))
             object.__setattr__(self, "_tokens", tokens)
         return tokens
 

@@ -65,10 +65,12 @@ def tokens_of_block(block: ContentBlock) -> int:
 
 def overhead(system_prompt: str, tools: Iterable[Tool]) -> int:
     """Of what goes with every request beside its messages."""
-    return tokens_of_text(system_prompt) + sum(
-        tokens_of_text(tool.name) + tokens_of_text(tool.description) + _tokens_of_json(tool.input_schema)
-        for tool in tools
-    )
+    return tokens_of_text(system_prompt) + sum(tool.estimated_tokens for tool in tools)
+
+
+def tokens_of_tool(tool: Tool) -> int:
+    """Of a tool's definition."""
+    return tokens_of_text(tool.name) + tokens_of_text(tool.description) + _tokens_of_json(tool.input_schema)
 
 
 def _tokens_of_json(value: Any) -> int:

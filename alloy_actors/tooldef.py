@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
 from alloy_actors.deadline import NEVER, Deadline
 from alloy_actors.errors import ConfigError
+from alloy_actors.estimate import tokens_of_tool
 from alloy_actors.tool_docs import first_paragraph
 from alloy_actors.tool_model import ModelArguments, validated_by
 from alloy_actors.tool_options import Caller, ToolOptions, checked, refuse_unknown
@@ -145,6 +146,7 @@ class Tool(Generic[_P, _R]):
     native_types: Mapping[str, str]
     # (wire format, encoded) of the last format this tool was encoded for; a benign race at worst encodes twice.
     _wire: tuple[object, bytes] | None
+    _tokens: int | None
 
     def __init__(
         self,
@@ -222,6 +224,15 @@ class Tool(Generic[_P, _R]):
                 "extra='forbid')"
             )
 
+    @property
+    def estimated_tokens(self) -> int:
+        """About how many tokens it is to a model; see `alloy_actors.estimate`. Found once."""
+        tokens = self._tokens
+        if tokens is None:
+            tokens = tokens_of_tool(self)
+            object.__setattr__(self, "_tokens", tokens)
+        return tokens
+
     def cached_wire(self, wire_format: object) -> bytes | None:
         """What `cache_wire` kept for exactly this `wire_format`, else None."""
         kept = self._wire
@@ -245,6 +256,7 @@ _DEFAULTS: dict[str, Any] = {
     "allowed_callers": None,
     "native_types": {},
     "_wire": None,
+    "_tokens": None,
 }
 
 

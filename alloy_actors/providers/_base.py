@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import replace
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 from urllib.parse import urlsplit
@@ -179,20 +180,7 @@ class HTTPProvider:
         state = self._provider_state if request.provider_state is None else request.provider_state
         body = self._body(request, self._streamed_start if streaming else self._plain_start, state)
         endpoint = self._stream_endpoint if streaming else self._endpoint
-
-        async def consume(reply: Reply) -> ModelReply:
-            secrets = self._secrets(key)
-            fold = self._fold(secrets)
-            try:
-                await _exchange.read(
-                    reply, fold, on_deltas, where=endpoint.where, streaming=streaming, secrets=secrets
-                )
-                return fold.finish(model=self._model, origin=self._origin)
-            except BaseException:  # also a cancellation
-                if request.on_lost is not None and (usage := fold.usage()) != NO_USAGE:
-                    request.on_lost(usage)
-                raise
-
+        consume = partial(self._consume, request, on_deltas, endpoint.where, self._secrets(key))
         answer = await endpoint.post(self._headers(key, streaming=streaming), body, request.deadline, consume)
         if answer.provider_state and state:
             return replace(answer, provider_state={**state, **answer.provider_state})
@@ -208,6 +196,21 @@ class HTTPProvider:
             self._body(request, self._plain_start, {})
         except InvalidRequestError as error:
             raise ConfigError(str(error)) from error
+
+    async def _consume(
+        self, request: ModelRequest, on_deltas: OnDeltas | None, where: str, secrets: list[str], reply: Reply
+    ) -> ModelReply:
+        """What the reply says; usage of one that breaks off is told to whoever counts."""
+        fold = self._fold(secrets)
+        try:
+            await _exchange.read(
+                reply, fold, on_deltas, where=where, streaming=on_deltas is not None, secrets=secrets
+            )
+            return fold.finish(model=self._model, origin=self._origin)
+        except BaseException:  # also a cancellation
+            if request.on_lost is not None and (usage := fold.usage()) != NO_USAGE:
+                request.on_lost(usage)
+            raise
 
     # -- what a subclass says ------------------------------------------------------------------------------------
 
