@@ -99,7 +99,7 @@ def test_an_unknown_name_is_refused_with_the_list() -> None:
         [sys.executable, "-m", "benchmarks", "w9"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 2
-    assert "unknown: w9; there are: w1, w2" in done.stderr
+    assert "unknown: w9; there are: w1, w1-on, w2" in done.stderr
 
 
 def test_importing_writes_nothing_and_opens_no_socket() -> None:
