@@ -1,6 +1,7 @@
 """Providers against a server that others wrote; whole agents against it are in test_llmock_agents.py."""
 
 import asyncio
+import time
 from typing import Any, ClassVar
 
 import pytest
@@ -98,10 +99,12 @@ def test_rate_limits_are_waited_for(run, ask, model, llmock, streamed: bool) -> 
         with pausing_by(sleep):
             return await complete_with_retry(model, ask(), listener(streamed, []), backoff=0.05)
 
+    started = time.monotonic()
     reply = run(ask_patiently())
     assert reply.message.text
     assert len(slept) == 2
-    assert min(slept) >= 0.3
+    # A pause is what is left of the cool-down when it begins, so only the whole is known. A slow machine makes it longer.
+    assert time.monotonic() - started > 0.59
 
 
 @pytest.mark.parametrize("status", [500, 503, 529])
