@@ -73,3 +73,9 @@ def test_a_failing_handler_is_named_without_what_it_was_given(capsys: pytest.Cap
     said = capsys.readouterr()
     assert "telemetry_handler_failed" in said.out + said.err
     assert "sk-very-secret" not in said.out + said.err
+
+
+def test_a_memory_path_without_end_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(alloy.ToolError, match="longer than 1000 characters"):
+        DirectoryFiles(tmp_path, "s").create("/memories" + "/a" * 5000, "x")
+    assert not list(tmp_path.iterdir())

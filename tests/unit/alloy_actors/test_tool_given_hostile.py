@@ -8,7 +8,6 @@ import pytest
 
 import alloy_actors as alloy
 from alloy_actors.providers import _anthropic_schema
-from alloy_actors.testing import ScriptedProvider, tool_call
 from alloy_actors.tool_input import ToolInputError, short
 
 
@@ -88,28 +87,6 @@ def test_a_pattern_with_a_look_ahead_holds_as_well() -> None:
     assert made.arguments.bind({"a": "y"}, None)
     with pytest.raises(ToolInputError, match="should match"):
         made.arguments.bind({"a": "x"}, None)
-
-
-def test_what_a_tool_does_to_its_arguments_leaves_the_conversation_alone() -> None:
-    def spoil(d: Any) -> str:
-        d["x"].append(1)
-        d["y"] = 2
-        return "done"
-
-    given = alloy.Tool(
-        name="spoil",
-        description="",
-        input_schema=_object(d={"type": "object"}) | {"required": ["d"]},
-        function=spoil,
-    )
-    made = alloy.tool(spoil, name="spoil_too")
-    provider = ScriptedProvider(
-        [[tool_call("spoil", d={"x": []}), tool_call("spoil_too", d={"x": []})], "end"]
-    )
-    result = alloy.run("go", provider=provider, tools=[given, made])
-    assert [call.error for call in result.tool_calls] == [None, None]
-    sent = provider.requests[-1].messages[1].tool_calls
-    assert [call.input for call in sent] == [{"d": {"x": []}}, {"d": {"x": []}}]
 
 
 def test_definitions_that_fork_and_meet_are_looked_at_once() -> None:
