@@ -11,9 +11,8 @@ matches counts.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 _OPTION: Final = "model_metadata_overrides"
 _FIELDS: Final = ("limit", "suffix_patterns", "dollars_per_million")
 _PRICES: Final = ("input", "output", "cache_read", "cache_write")
+_HIGHEST: Final = 1_000_000_000  # dollars
 _DATED: Final = re.compile(r"-\d{4}")
 
 
@@ -144,8 +144,9 @@ def _parse_prices(value: object, start: str) -> Prices:
 
 def _cents(price: object, start: str) -> float:
     good = isinstance(price, int | float) and not isinstance(price, bool)
-    if not good or not isinstance(price, int | float) or not math.isfinite(price) or price < 0:
-        _refuse(start, "must be a number of dollars per million tokens, 0 or more", price)
+    # The bound keeps costs finite: of an infinite price no budget is ever known to be spent.
+    if not good or not isinstance(price, int | float) or not 0 <= price <= _HIGHEST:
+        _refuse(start, f"must be a number of dollars per million tokens, 0 to {_HIGHEST:,}", price)
     return cents_per_token(price)
 
 
@@ -156,6 +157,8 @@ def _pairs(value: object, start: str) -> Sequence[tuple[Any, Any]]:
     pairs = list(items)
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         _refuse(start, "must be a map, or a list of pairs", value)
+    if not all(isinstance(key, Hashable) for key, _ in pairs):
+        _refuse(start, "must have names for keys", value)
     return [(key, one) for key, one in pairs]
 
 

@@ -37,7 +37,7 @@ def _plain(value: object, depth: int) -> Any:
         case bytes() | bytearray():
             return value.decode("utf-8", "replace")
         case dict():
-            return {_plain(str(key), depth): _plain(item, depth - 1) for key, item in value.items()}
+            return {_plain(_word(key), depth): _plain(item, depth - 1) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_plain(item, depth - 1) for item in value]
     if is_dataclass(value) and not isinstance(value, type):

@@ -55,9 +55,10 @@ _spans = itertools.count(1)
 class Attachment:
     """A handler that is attached, until `detach()` or the end of the `with` block."""
 
-    __slots__ = ("_handler", "names")
+    __slots__ = ("_detached", "_handler", "names")
 
     def __init__(self, handler: Handler, names: frozenset[str]) -> None:
+        self._detached = False
         self._handler = handler
         self.names = names
 
@@ -68,6 +69,7 @@ class Attachment:
 
     def detach(self) -> None:
         """Tell it nothing more; harmless when it is detached already."""
+        self._detached = True  # for an `emit` that has begun
         with _lock:
             for name in self.names:
                 _set(name, tuple(other for other in _attached.get(name, ()) if other is not self))
@@ -80,11 +82,14 @@ class Attachment:
 
     def tell(self, name: str, measurements: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Call the handler; for `emit`."""
+        if self._detached:
+            return
         try:
             self._handler(name, measurements, metadata)
         except BaseException as error:  # also SystemExit, which would end the loop for everyone
             self.detach()
-            handler = getattr(self._handler, "__qualname__", repr(self._handler))
+            # Not its repr: that of a partial shows what it was given, keys as well.
+            handler = getattr(self._handler, "__qualname__", type(self._handler).__qualname__)
             log.error("telemetry_handler_failed", handler=handler, telemetry=name, **traced(error))
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from alloy_actors.deadline import Deadline
 from alloy_actors.errors import ToolError
 from alloy_actors.logs import log, traced
+from alloy_actors.tool_input import own
 from alloy_actors.tool_output import fitted, rendered
 from alloy_actors.tool_spill import spilled, spills, unsaved
 from alloy_actors.tool_text import crash_text, repaired, timeout_text, truncated
@@ -162,7 +163,7 @@ class Execution:
         if arguments.wants_context:
             made = self.make_context(self.call, self.cancelled)
             context = replace(made, deadline=Deadline(min(made.deadline.at, self.expires)))
-        return arguments.bind(self.call.input, context)
+        return arguments.bind(own(self.call.input), context)
 
     def _render(self, value: object) -> Reply:
         content, data = rendered(self.tool.name, value)

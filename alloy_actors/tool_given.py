@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import validator_for
 from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 from alloy_actors.errors import ConfigError
 from alloy_actors.tool_input import misfit, missing, short, unknown, wrong
+from alloy_actors.tool_patterns import with_linear_patterns
+from alloy_actors.tool_references import check_references, refusal
 from alloy_actors.tool_signature import known_hints, late_hints, means, parameters_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from inspect import Parameter
 
 
-_OF_NAMES = {"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"}
 _WANTED = {
     "type": "should be of type",
     "enum": "should be one of",
@@ -72,11 +71,13 @@ class GivenArguments:
         cls = validator_for(self._schema, default=Draft202012Validator)
         try:
             cls.check_schema(self._schema)
+            check_references(tool, self._schema)
         except SchemaError as error:
-            raise _refusal(tool, _place(error), error.message) from None
-        _check_references(tool, self._schema)
+            raise refusal(tool, _place(error), error.message) from None
+        except RecursionError:
+            raise ConfigError(f"tool {tool!r}: input_schema is nested too deep") from None
         # An empty registry: what a schema refers to is in it, and nothing is ever fetched.
-        self._validator = cls(self._schema, registry=Registry())
+        self._validator = with_linear_patterns(cls)(self._schema, registry=Registry())
         parameters = parameters_of(function, tool)
         hints = known_hints(function, frame)
         hints = late_hints(function, tool) if hints is None else hints
@@ -105,7 +106,15 @@ class GivenArguments:
 
     def bind(self, given: Mapping[str, Any], context: object) -> dict[str, Any]:
         """See `ToolArguments`; nothing is coerced."""
-        found = [text for error in self._validator.iter_errors(given) for text in _complaints(error)]
+        try:
+            found = [text for error in self._validator.iter_errors(given) for text in _complaints(error)]
+        except RecursionError:
+            raise misfit(self._tool, ["arguments: nested too deep"]) from None
+        except (
+            OverflowError,
+            ValueError,
+        ):  # a number beyond all floats, or too long for jsonschema to write out
+            raise misfit(self._tool, ["arguments: a number is too large"]) from None
         if not self._takes_any and not found:  # a schema that allows others does not say that they are used
             found = [unknown(name) for name in given if name not in self._names]
         found += [unknown(name) for name in self._injected if name in given and self._takes_any]
@@ -148,39 +157,10 @@ def _checked(tool: str, schema: Mapping[str, Any]) -> dict[str, Any]:
             f"tool {tool!r}: input_schema['type'] must be 'object', got {copy.get('type')!r}: models send one object of "
             "arguments, so make what you have a property of it"
         )
+    if not isinstance(copy.get("$schema", ""), str):
+        raise refusal(tool, ("$schema",), f"{copy['$schema']!r} is no text")
     copy.setdefault("properties", {})  # says nothing new, and OpenAI refuses an object without
     return copy
-
-
-def _check_references(tool: str, schema: dict[str, Any]) -> None:
-    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
-    for place, target in _references(schema, ()):
-        try:
-            if not target.startswith("#"):
-                raise _refusal(tool, place, f"{target!r} is elsewhere; put it into '$defs'")
-            resolver.lookup(target)
-        except Unresolvable:
-            raise _refusal(tool, place, f"{target!r} is not there") from None
-
-
-def _references(
-    node: Any, place: tuple[object, ...], *, names: bool = False
-) -> Iterator[tuple[tuple[object, ...], str]]:
-    """Where each is, and what it says; `names`: keys here are names of properties, and one may be "default"."""
-    if isinstance(node, list):
-        for index, item in enumerate(node):
-            yield from _references(item, (*place, index))
-    elif isinstance(node, dict):
-        for name, value in node.items():
-            if not names and name in {"$ref", "$dynamicRef"} and isinstance(value, str):
-                yield (*place, name), value
-            elif names or name not in {"default", "const", "enum", "examples"}:
-                yield from _references(value, (*place, name), names=not names and name in _OF_NAMES)
-
-
-def _refusal(tool: str, place: Iterable[object], what: str) -> ConfigError:
-    field = "".join(f"[{part!r}]" for part in place)
-    return ConfigError(f"tool {tool!r}: input_schema{field} is no JSON Schema that a provider takes: {what}")
 
 
 def _place(error: SchemaError) -> Iterable[object]:

@@ -47,6 +47,17 @@ class ToolArguments(Protocol):
         """
 
 
+def own(given: Any) -> Any:
+    """A copy of JSON, for a tool to do with as it likes: the conversation has the other one."""
+    if isinstance(given, dict):
+        return {
+            name: own(value) if isinstance(value, dict | list) else value for name, value in given.items()
+        }
+    if isinstance(given, list):
+        return [own(value) if isinstance(value, dict | list) else value for value in given]
+    return given
+
+
 def misfit(tool: str, complaints: Sequence[str]) -> ToolInputError:
     """The error that lists what is wrong, field by field."""
     return ToolInputError(
@@ -79,7 +90,10 @@ def wrong(field: str, what: str, value: object) -> str:
 
 def short(value: object) -> str:
     """A wrong value, to quote back."""
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes out
+        shown = f"a large {type(value).__name__}"
     return shown if len(shown) <= _SHOWN_INPUT else shown[:_SHOWN_INPUT] + "..."
 
 

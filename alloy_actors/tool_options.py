@@ -86,7 +86,11 @@ def checked(tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
         options["input_examples"] = _examples(given["input_examples"], check)
     if given.get("allowed_callers") is not None:
         callers = given["allowed_callers"]
-        fits = isinstance(callers, list | tuple) and bool(callers) and set(callers) <= set(get_args(Caller))
+        fits = (
+            isinstance(callers, list | tuple)
+            and bool(callers)
+            and all(one in get_args(Caller) for one in callers)
+        )
         check("allowed_callers", "a list of 'direct' and 'code_execution', or None", fits=fits)
         options["allowed_callers"] = tuple(dict.fromkeys(callers))
     if "native_types" in given:

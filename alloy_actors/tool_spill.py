@@ -43,7 +43,8 @@ class Spill:
 
     def __post_init__(self) -> None:
         directory: object = self.directory
-        if not isinstance(directory, str | os.PathLike) or not os.fspath(directory):
+        path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else None
+        if not isinstance(path, str) or not path or "\0" in path:
             raise ConfigError(f"Spill: directory={self.directory!r} must be the path of a directory")
         for name in ("over", "head", "tail"):
             value = getattr(self, name)

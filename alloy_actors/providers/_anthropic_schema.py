@@ -42,8 +42,9 @@ def strict(schema: Mapping[str, Any]) -> Schema:
         InvalidRequestError: It holds what has no place there; the message says where.
     """
     definitions = schema.get("$defs", {})
+    sound: set[str] = set()
     for name in definitions:
-        _refuse_recursion(name, definitions, ())
+        _refuse_recursion(name, definitions, (), sound)
     return _put(schema, "$")
 
 
@@ -100,11 +101,15 @@ def _described(put: Schema, rest: Schema) -> Schema:
     return put
 
 
-def _refuse_recursion(name: str, definitions: Schema, seen: tuple[str, ...]) -> None:
+def _refuse_recursion(name: str, definitions: Schema, seen: tuple[str, ...], sound: set[str]) -> None:
+    """`sound`: those that were looked at already; without it, references that fork and meet would double the work."""
+    if name in sound:
+        return
     if name in seen:
         raise _refusal(f"$.$defs.{name}", "it holds itself, and recursive schemas are not supported")
     for other in _names(definitions.get(name)):
-        _refuse_recursion(other, definitions, (*seen, name))
+        _refuse_recursion(other, definitions, (*seen, name), sound)
+    sound.add(name)
 
 
 def _names(schema: Any) -> Iterable[str]:

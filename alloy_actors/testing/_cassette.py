@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from alloy_actors.errors import ConfigError
+from alloy_actors.providers.trace import without_query_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,11 @@ class Exchange:
             seen.request_body,
             seen.request_headers,
             seen.status,
-            {name: value for name, value in seen.response_headers.items() if _matters(name)},
+            {
+                name: without_query_secrets(value) if name == "location" else value
+                for name, value in seen.response_headers.items()
+                if _matters(name)
+            },
             seen.response_body,
             seen.complete,
             seen.error,

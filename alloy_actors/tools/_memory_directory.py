@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from alloy_actors.errors import ConfigError, ToolError
+from alloy_actors.tool_text import repaired
 from alloy_actors.tools._files import open_regular, replace
 from alloy_actors.tools._memory_files import (
     MemoryFiles,
@@ -28,7 +29,7 @@ from alloy_actors.tools._memory_paths import ROOT, checked_path, is_within
 from alloy_actors.tools._paths import Place, open_directory, real_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MAX_SIZE = 8 << 20
 """Bytes of one file: it is held in memory."""
@@ -51,7 +52,8 @@ class DirectoryFiles(MemoryFiles):
 
     def __init__(self, root: str | os.PathLike[str], session: str = "default") -> None:
         given: object = root
-        if not isinstance(given, str | os.PathLike) or not os.fspath(given) or "\0" in os.fspath(given):
+        path = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+        if not isinstance(path, str) or not path or "\0" in path:
             raise ConfigError(f"DirectoryFiles: root={given!r} must be the path of a directory")
         name: object = session
         if not isinstance(name, str) or not _SESSION.fullmatch(name) or set(name) == {"."}:
@@ -77,11 +79,11 @@ class DirectoryFiles(MemoryFiles):
 
     def str_replace(self, path: str, old: str, new: str) -> None:
         with self._lock, _explained(path), self._file(path) as place:
-            replace(place, _data(path, replaced(path, _text(place), old, new)))
+            _change(place, lambda text: replaced(path, text, repaired(old), repaired(new)))
 
     def insert(self, path: str, line: int, text: str) -> None:
         with self._lock, _explained(path), self._file(path) as place:
-            replace(place, _data(path, inserted(path, _text(place), line, text)))
+            _change(place, lambda before: inserted(path, before, line, repaired(text)))
 
     def delete(self, path: str) -> None:
         with self._lock, _explained(path):
@@ -200,13 +202,26 @@ def _is_regular(name: str, directory: int) -> bool:
     return stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
 
 
+def _change(place: Place, change: Callable[[str], str]) -> None:
+    """Bytes that are no UTF-8 stay as they are; somebody else has written them."""
+    text = change(_bytes(place).decode(errors="surrogateescape"))
+    data = text.encode(errors="surrogateescape")
+    if len(data) > MAX_SIZE:
+        raise _too_large(place.path)
+    replace(place, data)
+
+
 def _text(place: Place) -> str:
-    """Bytes that are no UTF-8 are shown as replacement characters; somebody else has written them."""
+    """Bytes that are no UTF-8 are shown as replacement characters."""
+    return _bytes(place).decode(errors="replace")
+
+
+def _bytes(place: Place) -> bytes:
     with open(open_regular(place, os.O_RDONLY), "rb") as file:  # noqa: PTH123  (it is open already)
         data = file.read(MAX_SIZE + 1)
     if len(data) > MAX_SIZE:
         raise _too_large(place.path)
-    return data.decode(errors="replace")
+    return data
 
 
 def _data(path: str, text: str) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from alloy_actors.errors import ToolError
 
 ROOT = "/memories"
+MAX_LENGTH = 1_000
+"""Characters of a path: each directory on the way is opened, and taken away again when it is empty."""
 
 
 def checked_path(path: str) -> str:
@@ -14,6 +16,8 @@ def checked_path(path: str) -> str:
         ToolError: It is not below `/memories`, or is written in a way that another reader of it could take for somewhere
             else: "..", a backslash, a percent sign (an encoded one), NUL and other control characters.
     """
+    if len(path) > MAX_LENGTH:
+        raise ToolError(f"path {path[:40]!r}... is longer than {MAX_LENGTH} characters.")
     if any(sign in path for sign in "%\\") or any(ord(sign) < 0x20 or ord(sign) == 0x7F for sign in path):
         raise ToolError(f"path {path!r}: '%', backslashes and control characters have no place in a path.")
     try:
