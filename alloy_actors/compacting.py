@@ -101,7 +101,7 @@ class Compacting:
         beside = self._beside()
         at_most = conversation.prompt_tokens(beside, MOST_PER_ESTIMATE)
         unknown = self._spec.config.max_tokens is None and not conversation.refused
-        if unknown and at_most <= FITS_ANY_MODEL:
+        if unknown and max(at_most, settings.wanted) <= FITS_ANY_MODEL:
             return None
         limits = await self._limits_of(settings)
         if at_most <= limits.prompt:

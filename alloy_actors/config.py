@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -19,6 +18,7 @@ from alloy_actors.errors import ConfigError
 from alloy_actors.estimate import overhead
 from alloy_actors.middleware import Middleware, RunView
 from alloy_actors.middleware_check import check_middleware
+from alloy_actors.option_errors import brief, unknown_option, wrong_options
 from alloy_actors.output import Output
 from alloy_actors.overrides import ModelOverride, parse_overrides
 from alloy_actors.session import Session
@@ -95,7 +95,7 @@ class RunConfig:
     output_retries: Count = 1
     middleware: tuple[InstanceOf[Middleware], ...] = ()
     context: Mapping[str, Any] = Field(default_factory=dict)
-    working_directory: str = "."
+    working_directory: Annotated[str, Field(min_length=1)] = "."
     loop: asyncio.AbstractEventLoop | None = None
 
 
@@ -165,23 +165,17 @@ def make_config(cls: type[C], options: Mapping[str, Any], *, where: str, also: t
     Raises:
         ConfigError: Naming the option, what is wrong with it, and for an unknown one the valid names.
     """
-    valid = [item.name for item in fields(cls)]
+    valid: set[str] = {item.name for item in fields(cls)}
     for name in options:
         if name not in valid:
-            valid += also
-            near = difflib.get_close_matches(name, valid, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            if cls is RunConfig and name in {item.name for item in fields(AgentConfig)}:
-                hint = " (it is one of agents: Agent.start, AgentSystem.spawn)"
-            msg = f"{where}: unknown option {name!r}{hint}; valid options: {', '.join(sorted(valid))}"
-            raise ConfigError(msg)
+            raise ConfigError(unknown_option(where, name, {*valid, *also}, _elsewhere(cls)))
     given = dict(options)
     if cls is not SystemConfig:
         _prepare(given, where)
     try:
         return cls(**given)
     except ValidationError as error:
-        raise ConfigError(_explain(error, where)) from None
+        raise ConfigError(wrong_options(where, error)) from None
 
 
 def tokens_beside(config: RunConfig) -> int:
@@ -310,7 +304,7 @@ def _prepare(given: dict[str, Any], where: str) -> None:
     check_provider(given["provider"], where)
     fallbacks = given.get("fallback_providers", ())
     if not isinstance(fallbacks, list | tuple):
-        msg = f"{where}: fallback_providers must be a list of providers or model strings, got {_brief(fallbacks)}"
+        msg = f"{where}: fallback_providers must be a list of providers or model strings, got {brief(fallbacks)}"
         raise ConfigError(msg)
     for index, fallback in enumerate(fallbacks):
         check_provider(fallback, where, f"fallback_providers[{index}]")
@@ -334,21 +328,20 @@ def _prepare(given: dict[str, Any], where: str) -> None:
     if "subscribe" in given:
         topics = given["subscribe"]
         if not isinstance(topics, list | tuple) or not all(isinstance(topic, str) for topic in topics):
-            msg = f"{where}: subscribe must be a list of topics (strings), got {_brief(topics)}"
+            msg = f"{where}: subscribe must be a list of topics (strings), got {brief(topics)}"
             raise ConfigError(msg)
         given["subscribe"] = tuple(topics)
     if isinstance(given.get("working_directory"), os.PathLike):
         given["working_directory"] = os.fspath(given["working_directory"])
 
 
-def _explain(error: ValidationError, where: str) -> str:
-    parts = []
-    for item in error.errors(include_url=False, include_context=False):
-        name = ".".join(str(part) for part in item["loc"])
-        # The value may be large or secret; its type is what the caller needs.
-        parts.append(f"{name}: {item['msg'].lower()}, got {_brief(item['input'])}")
-    return f"{where}: " + "; ".join(parts)
-
-
-def _brief(value: object) -> str:
-    return repr(value) if isinstance(value, int | float | bool | None) else f"a {type(value).__name__}"
+def _elsewhere(cls: type) -> dict[str, set[str]]:
+    """The options of other calls."""
+    of_agents = {item.name for item in fields(AgentConfig)} | {"name", "session"}
+    of_systems = {item.name for item in fields(SystemConfig)} | {"factory", "store"}
+    others = {}
+    if cls is not AgentConfig:
+        others["agents: Agent.start, AgentSystem.spawn"] = of_agents
+    if cls is not SystemConfig:
+        others["AgentSystem"] = of_systems
+    return others

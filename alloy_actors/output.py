@@ -8,6 +8,7 @@ a number, one of several models) travels in the member `value` of one: no API ta
 from __future__ import annotations
 
 import functools
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from pydantic_core import to_json
 from alloy_actors.content import TextBlock
 from alloy_actors.errors import ConfigError
 from alloy_actors.logs import log, traced
+from alloy_actors.option_errors import brief
 from alloy_actors.tool_input import ToolInputError, complaints, listed
 from alloy_actors.tool_model import entered
 from alloy_actors.tool_schema import TitlelessSchema, drop_titles
@@ -190,13 +192,17 @@ def _checked(kind: Any, name: str) -> tuple[TypeAdapter[Any], dict[str, Any]]:
     hint = (
         "give a pydantic model, a dataclass, a TypedDict, list[...], a Union, a Literal or a primitive type"
     )
-    if isinstance(kind, str | dict):
-        raise ConfigError(f"output={kind!r} is no type: {hint}")
+    if (
+        isinstance(kind, str | int | float | dict | list | tuple)
+        or inspect.isroutine(kind)
+        or inspect.ismodule(kind)
+    ):
+        raise ConfigError(f"output={brief(kind)} is no type: {hint}")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         schema = adapter.json_schema(schema_generator=TitlelessSchema)
     except PydanticUserError as error:
-        first = str(error).split("\n", 1)[0]
+        first = str(error).split("\n", 1)[0].partition(". Set ")[0]  # what follows is for who calls pydantic
         raise ConfigError(f"output={name}: no JSON schema can be made of it ({first}): {hint}") from error
     drop_titles(schema)
     schema = entered(schema)

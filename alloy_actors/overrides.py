@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from alloy_actors.errors import ConfigError
+from alloy_actors.option_errors import brief
 from alloy_actors.prices import Prices, Rate, cents_per_token
 
 if TYPE_CHECKING:
@@ -170,5 +171,5 @@ def _refuse_unknown(fields: Mapping[Any, Any], valid: Sequence[str], start: str)
 
 
 def _refuse(start: str, what: str, value: object) -> NoReturn:
-    msg = f"{start} {what}, got {value!r}"
+    msg = f"{start} {what}, got {brief(value)}"
     raise ConfigError(msg)

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from alloy_actors.compaction.prompts import SUMMARY_PROMPT, SUMMARY_SYSTEM_PROMPT
 from alloy_actors.errors import ConfigError
+from alloy_actors.option_errors import brief
 
 MOST_RESERVED: Final = 16_384
 MOST_KEPT: Final = 20_000
@@ -65,7 +66,7 @@ class Compaction:
         for name in ("summary_system_prompt", "summary_prompt"):
             text: object = getattr(self, name)
             if not isinstance(text, str) or not text.strip():
-                raise _wrong(name, "text", text)
+                raise _wrong(name, "text, and not empty", text)
         if self.fallback not in ("truncate", "none"):
             raise _wrong("fallback", "'truncate' or 'none'", self.fallback)
 
@@ -73,6 +74,11 @@ class Compaction:
         said = [(item, getattr(self, item.name)) for item in fields(self)]
         changed = [f"{item.name}={value!r}" for item, value in said if value != item.default]
         return f"Compaction({', '.join(changed)})"
+
+    @property
+    def wanted(self) -> int:
+        """Tokens of the context budget that were asked for; what is derived from it always fits."""
+        return (self.reserve_tokens or 0) + (self.keep_recent_tokens or 0)
 
     def within(self, budget: int) -> Limits:
         """The limits for a context budget, in tokens.
@@ -138,8 +144,7 @@ def _check_count(name: str, value: Any, least: int, *, optional: bool = False) -
 
 
 def _wrong(name: str, valid: str, value: object) -> ConfigError:
-    shown = repr(value) if isinstance(value, int | float | bool | None) else f"a {type(value).__name__}"
-    return ConfigError(f"compaction: {name} must be {valid}, got {shown}")
+    return ConfigError(f"compaction: {name} must be {valid}, got {brief(value)}")
 
 
 _DEFAULT = Compaction()  # one for all agents

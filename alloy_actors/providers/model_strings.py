@@ -74,7 +74,8 @@ def provider_from(text: str, **options: Any) -> Provider:
     name = name.strip().lower()
     if not colon or not model.strip():
         msg = (
-            f"provider={text!r} is no model string: write provider and model, for example "
+            # Not what it is: whoever gives a key in place of it shall not find it in a log.
+            "provider is a str that is no model string: write provider and model, for example "
             f"'ollama:llama3.2', with one of {', '.join(names())} before the colon"
         )
         raise ConfigError(msg)

@@ -186,7 +186,10 @@ def test_a_cancel_between_two_providers_asks_nobody_more() -> None:
     [
         ([ScriptedProvider("x"), object()], r"fallback_providers\[1\]=.* is no provider"),
         ([ScriptedProvider], r"fallback_providers\[0\]=.* is no provider"),
-        (["ollama:llama3.2", "nothing"], r"fallback_providers\[1\]: .*'nothing' is no model string"),
+        (
+            ["ollama:llama3.2", "nothing"],
+            r"fallback_providers\[1\]: provider is a str that is no model string",
+        ),
         (["olama:x"], r"fallback_providers\[0\]: .*did you mean 'ollama'"),
         ("ollama:llama3.2", "fallback_providers must be a list"),
         (None, "fallback_providers must be a list"),

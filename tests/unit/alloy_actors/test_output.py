@@ -166,7 +166,7 @@ def test_a_member_that_is_called_title_stays() -> None:
         (object, "no JSON schema|anything would fit"),
         (Any, "anything would fit"),
         (Scene, "no JSON schema"),
-        (3, "no JSON schema"),
+        (3, "output=3 is no type"),
     ],
     ids=str,
 )
