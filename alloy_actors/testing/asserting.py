@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 from alloy_actors.errors import ConfigError
 from alloy_actors.events import Event, EventBase, TextDelta
+from alloy_actors.option_errors import brief
+from alloy_actors.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from alloy_actors.result import Result, ToolCallRecord
+    from alloy_actors.result import ToolCallRecord
 
 _TYPES: Final = [
     str(item.default) for kind in get_args(Event) for item in fields(kind) if item.name == "type"
@@ -29,7 +31,9 @@ def assert_tool_called(result: Result, name: str, /, **partial_input: Any) -> To
 
     Raises:
         AssertionError: It did not; the message lists the calls it made.
+        ConfigError: `result` is no `Result`.
     """
+    _check_result("assert_tool_called", result)
     for call in result.tool_calls:
         if _matches(call, name, partial_input):
             return call
@@ -41,7 +45,9 @@ def refute_tool_called(result: Result, name: str, /, **partial_input: Any) -> No
 
     Raises:
         AssertionError: It did.
+        ConfigError: `result` is no `Result`.
     """
+    _check_result("refute_tool_called", result)
     for call in result.tool_calls:
         if _matches(call, name, partial_input):
             raise AssertionError(f"{_shown(name, partial_input)} was called. {_calls_of(result)}")
@@ -115,6 +121,11 @@ class EventLog:
     def _copy(self) -> list[Event]:
         with self._lock:
             return list(self._events)
+
+
+def _check_result(where: str, result: object) -> None:
+    if not isinstance(result, Result):
+        raise ConfigError(f"{where}: result must be the Result of a run, got {brief(result)}")
 
 
 def _check(kind: object) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from alloy_actors.errors import ConfigError
+from alloy_actors.option_errors import brief
 from alloy_actors.pauses import pausing_by
 
 if TYPE_CHECKING:
@@ -70,10 +72,11 @@ class FakeClock:
         """Move time on, and end the pauses that are over by then, in the order in which they are.
 
         Raises:
-            ConfigError: Time does not go back.
+            ConfigError: That is no length of time: time does not go back.
         """
-        if seconds < 0:
-            raise ConfigError(f"advance: seconds must not be negative, got {seconds!r}")
+        given: object = seconds
+        if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
+            raise ConfigError(f"advance: seconds must be a number, 0 or more, got {brief(seconds)}")
         with self._changed:
             self._now += seconds
             over = sorted((item for item in self._waiting if item[0] <= self._now), key=lambda item: item[0])

@@ -13,23 +13,26 @@ function of the request, sync or async, may decide instead. Everything here may 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from alloy_actors.blocks import BLOCKS
+from alloy_actors.config import check_name
 from alloy_actors.content import ContentBlock, Message, TextBlock, ThinkingBlock, ToolCall, Usage
-from alloy_actors.errors import ConnectionFailedError, InvalidRequestError, ProviderError
+from alloy_actors.errors import ConfigError, ConnectionFailedError, InvalidRequestError, ProviderError
+from alloy_actors.option_errors import brief
 from alloy_actors.pauses import pause
-from alloy_actors.provider import Delta, ModelReply
+from alloy_actors.provider import Delta, ModelReply, OutputSchemas
+from alloy_actors.testing.gate import Gate
 
 if TYPE_CHECKING:
     from alloy_actors.content import StopReason
-    from alloy_actors.provider import ModelRequest, OnDeltas, OutputSchemas
-    from alloy_actors.testing.gate import Gate
+    from alloy_actors.provider import ModelRequest, OnDeltas
 
 USAGE = Usage(input_tokens=10, output_tokens=5)
 """Of a scripted answer that brings none of its own."""
@@ -75,6 +78,7 @@ class Paced:
 
 Block: TypeAlias = str | ContentBlock
 Step: TypeAlias = Block | Iterable[Block] | ModelReply | BaseException | Hang | Cut | Held | Delayed | Paced
+_STEPS = (str, *BLOCKS, ModelReply, BaseException, Hang, Cut, Held, Delayed, Paced)
 Answer: TypeAlias = "Callable[[ModelRequest], Step | Awaitable[Step]]"
 
 
@@ -114,7 +118,14 @@ def reply(
 def error(
     kind: type[ProviderError] = ProviderError, message: str = "scripted", **facts: Any
 ) -> ProviderError:
-    """A failure: `error(RateLimitError, retry_after=2.0)`."""
+    """A failure: `error(RateLimitError, retry_after=2.0)`.
+
+    Raises:
+        ConfigError: `kind` is no class of exceptions.
+    """
+    given: object = kind
+    if not (isinstance(given, type) and issubclass(given, BaseException)):
+        raise ConfigError(f"error: kind must be a class such as alloy.RateLimitError, got {brief(kind)}")
     return kind(message, **facts)
 
 
@@ -129,17 +140,35 @@ def cut(content: str, failure: ProviderError | None = None, *, gate: Gate | None
 
 
 def held(gate: Gate, step: Step) -> Held:
-    """`step`, once `gate` is open."""
+    """`step`, once `gate` is open.
+
+    Raises:
+        ConfigError: `gate` is no `Gate`.
+    """
+    if not isinstance(gate, Gate):
+        raise ConfigError(f"held: gate must be a Gate, got {brief(gate)}")
     return Held(gate, step)
 
 
 def delayed(seconds: float, step: Step) -> Delayed:
-    """`step`, after so many seconds; under a `FakeClock` none of them passes."""
+    """`step`, after so many seconds; under a `FakeClock` none of them passes.
+
+    Raises:
+        ConfigError: That is no length of time.
+    """
+    _check_pause("delayed", "seconds", seconds)
     return Delayed(seconds, step)
 
 
 def paced(content: str, every: float) -> Paced:
-    """An answer that comes slowly, a word each `every` seconds; under a `FakeClock` none of them passes."""
+    """An answer that comes slowly, a word each `every` seconds; under a `FakeClock` none of them passes.
+
+    Raises:
+        ConfigError: It is no text, or that is no length of time.
+    """
+    if not isinstance(content, str):
+        raise ConfigError(f"paced: content must be text, got {brief(content)}")
+    _check_pause("paced", "every", every)
     return Paced(content, every)
 
 
@@ -152,6 +181,9 @@ class ScriptedProvider:
         usage: Of each answer that brings none of its own.
         output_schemas: How a run with `output=` asks: "always" for JSON in words, as providers with structured output
             give it; "never" by the tool `submit_result`; "alone" for JSON where there are no tools.
+
+    Raises:
+        ConfigError: There is a step that nothing can be made of.
     """
 
     local = True
@@ -165,11 +197,15 @@ class ScriptedProvider:
         usage: Usage = USAGE,
         output_schemas: OutputSchemas = "never",
     ) -> None:
+        if output_schemas not in get_args(OutputSchemas):
+            names = ", ".join(map(repr, get_args(OutputSchemas)))
+            raise ConfigError(
+                f"ScriptedProvider: output_schemas must be one of {names}, got {output_schemas!r}"
+            )
+        check_name("ScriptedProvider", "model", model)
         self.output_schemas = output_schemas
         self._answer = script if callable(script) else None
-        self._steps: list[Step] = []
-        if not callable(script):
-            self._steps = [script] if isinstance(script, str) else list(script)
+        self._steps: list[Step] = [] if callable(script) else _checked(script)
         self._model = model
         self._usage = usage
         self._lock = threading.Lock()
@@ -260,6 +296,43 @@ class ScriptedProvider:
         with self._lock:
             self._calls += 1
             return replace(block, id=f"call_{self._calls}")
+
+
+def _checked(script: Any) -> list[Step]:
+    if isinstance(script, str):
+        return [script]
+    if isinstance(script, ModelReply | ToolCall) or not isinstance(script, Iterable):
+        raise ConfigError(
+            f"ScriptedProvider: the script must be a list of steps, or a function, got {brief(script)}"
+        )
+    steps = list(script)
+    for number, step in enumerate(steps, start=1):
+        _check_step(step, f"ScriptedProvider: step {number}")
+    return steps
+
+
+def _check_step(step: object, where: str) -> None:
+    while isinstance(step, Held | Delayed):
+        step = step.step
+    if isinstance(step, type):
+        raise ConfigError(
+            f"{where} is the class {step.__name__}: give an object, such as error({step.__name__})"
+        )
+    if callable(step):
+        raise ConfigError(
+            f"{where} is a function: a function decides about all requests, so it is given without a list"
+        )
+    blocks = step if isinstance(step, list | tuple) else (step,)
+    for block in blocks:
+        if not isinstance(block, _STEPS) and not (block is step and isinstance(block, Iterable)):
+            raise ConfigError(
+                f"{where} holds {brief(block)}: give text, tool_call(...), reply(...), error(...), or a list"
+            )
+
+
+def _check_pause(where: str, name: str, seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ConfigError(f"{where}: {name} must be a number of seconds, 0 or more, got {brief(seconds)}")
 
 
 async def _stream(deltas: list[Delta], on_deltas: OnDeltas | None) -> None:
