@@ -136,8 +136,13 @@ class Providers:
             ConfigError: As `chosen` and `make`; the message names the flag.
             LocalServerError: The embedded server did not start.
         """
+        provider, colon, name = model.partition(":")
         try:
-            return self.make(chosen(Choice(model=model)))
+            if not colon and not is_provider(provider):
+                raise ConfigError(
+                    f"write provider and model, PROVIDER:MODEL; providers are {', '.join(names())}"
+                )
+            return self.make(chosen(Choice(provider=provider, model=name or None)))
         except ConfigError as error:
             raise ConfigError(f"--fallback {model}: {error}") from None
 

@@ -55,7 +55,8 @@ def end_text(result: Result, max_turns: int) -> str | None:
                 return "the answer is cut off: it reached the model's output limit"
             return None
         case "max_turns":
-            return f"stopped after {max_turns} turns: --max-turns allows more"
+            turns = "1 turn" if max_turns == 1 else f"{max_turns} turns"
+            return f"stopped after {turns}: --max-turns allows more"
         case "budget_exceeded":
             return f"stopped: {result.error}"
         case "cancelled":

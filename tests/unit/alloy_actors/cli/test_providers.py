@@ -119,3 +119,20 @@ def test_a_key_with_a_line_break_is_refused_without_being_shown(monkeypatch: pyt
 def test_the_demo_takes_no_address() -> None:
     with Providers() as providers, pytest.raises(ConfigError, match="leave --api-url out"):
         providers.make(chosen(Choice(provider="local", api_url="http://localhost:1")))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("gpt", "--fallback gpt: write provider and model, PROVIDER:MODEL; providers are demo, .*openai"),
+        (
+            "anthropc:x",
+            r"--fallback anthropc:x: there is no provider 'anthropc' \(did you mean anthropic\?\)",
+        ),
+        ("mistral", "--fallback mistral: which model of mistral"),
+        ("openai:gpt-5.4", "--fallback openai:gpt-5.4: no key for openai: set OPENAI_API_KEY"),
+    ],
+)
+def test_a_fallback_that_is_none_says_what_to_write(model: str, said: str) -> None:
+    with Providers() as providers, pytest.raises(ConfigError, match=said):
+        providers.make_fallback(model)

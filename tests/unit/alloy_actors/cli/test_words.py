@@ -52,6 +52,8 @@ def test_an_end_is_explained_unless_it_is_the_usual_one() -> None:
     assert end(status="completed", stop_reason="end_turn") is None
     assert "output limit" in (end(status="completed", stop_reason="max_tokens") or "")
     assert end(status="max_turns") == "stopped after 7 turns: --max-turns allows more"
+    once = Result(request_id="r", status="max_turns")
+    assert end_text(once, max_turns=1) == "stopped after 1 turn: --max-turns allows more"
     assert end(status="cancelled") == "cancelled"
     assert end(status="error", error=ServerError("it broke")) == "ServerError: it broke"
 

@@ -76,7 +76,10 @@ def test_compaction_is_on_where_nobody_speaks_of_it() -> None:
         ({"keep_recent_tool_results": None}, "keep_recent_tool_results must be a whole number"),
         ({"clear_tool_results": 1}, "clear_tool_results must be True or False, got 1"),
         ({"summary_prompt": ""}, "summary_prompt must be text"),
-        ({"summary_system_prompt": b"secret"}, "summary_system_prompt must be text, and not empty, got a bytes"),
+        (
+            {"summary_system_prompt": b"secret"},
+            "summary_system_prompt must be text, and not empty, got a bytes",
+        ),
         ({"fallback": "drop"}, "fallback must be 'truncate' or 'none', got a str"),
         ("on", "compaction must be True, False, a Compaction"),
         (None, "compaction must be True, False, a Compaction"),
