@@ -144,7 +144,7 @@ def test_t88_of_two_overrides_that_match_the_first_holds() -> None:
         ({"m": {"dollars_per_million": {"in": 3}}}, r"dollars_per_million: unknown field 'in'"),
         (
             {"m": {"dollars_per_million": {"input": -1, "output": 1}}},
-            r"dollars_per_million\['input'\] must be a number of dollars per million tokens, 0 or more, got -1",
+            r"dollars_per_million\['input'\] must be a number of dollars per million tokens, 0 to 1,000,000,000, got -1",
         ),
         (
             {"m": {"dollars_per_million": {"input": 1, "output": float("nan")}}},
