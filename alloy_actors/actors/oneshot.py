@@ -83,7 +83,7 @@ async def arun(message: str | Message | None, **options: Any) -> Result:
 
 def stream(
     message: str | Message | None,
-    on_chunk: Callable[[str], object],
+    on_chunk: Callable[[str], object] | None = None,
     *,
     on_event: Callable[[Event], object] | None = None,
     **options: Any,

@@ -164,3 +164,12 @@ def test_an_agent_of_the_default_system_is_started_from_a_coroutine() -> None:
         return (await agent.achat("hello")).text
 
     assert asyncio.run(main()) == "hi"
+
+
+def test_a_stream_may_be_heard_by_events_alone() -> None:
+    heard: list[str] = []
+    result = alloy.stream(
+        "hi", on_event=lambda event: heard.append(event.type), provider=ScriptedProvider("hello")
+    )
+    assert result.text == "hello"
+    assert heard[-1] == "run_finished"
