@@ -61,7 +61,8 @@ class Hearing:
                 blocked.append((call, decision))
                 continue
             calls.append(edited)
-            if approval := decision or self._consent.asked_before(call):
+            approval = decision or self._consent.asked_before(call)
+            if approval and edited.invalid is None:  # what is no JSON cannot run, whoever lets it
                 waiting[call.id] = approval
         if waiting:
             await self._approved(calls, blocked, waiting)
@@ -92,9 +93,11 @@ class Hearing:
         if "on_error" not in self._hooks:
             return "error", error
         try:
-            async with asyncio.timeout(max(deadline.remaining(), LAST_WORDS)):
+            async with asyncio.timeout(max(deadline.remaining(), LAST_WORDS)) as limit:
                 return await self.halted("on_error", error) or ("error", error)
         except TimeoutError:
+            if not limit.expired():
+                raise  # its own
             log.warning("hook_timed_out", hook="on_error", request_id=self._spec.request_id)
             return "error", error
 

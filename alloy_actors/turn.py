@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from alloy_actors.answers import AT_LIMIT, Answers
 from alloy_actors.budget import Budget
+from alloy_actors.cancelling import forgive_cancellation, is_cancelling
 from alloy_actors.compacting import Compacting
 from alloy_actors.completion import Completion
 from alloy_actors.consent import Consent
@@ -22,6 +23,7 @@ from alloy_actors.errors import (
     AlloyError,
     BudgetExceededError,
     ContextOverflowError,
+    CrashError,
     FencedError,
     HaltedError,
     OutputError,
@@ -173,7 +175,7 @@ class Run:
         error: AlloyError | None = None
         why = ""
         try:
-            async with self._time.limit():
+            async with self._time.limit() as limit:
                 status, error = await self._turns()
         except FencedError:
             raise
@@ -186,12 +188,16 @@ class Run:
         except AlloyError as failure:  # the provider's, or the store's
             status, error = "error", failure
         except TimeoutError:
+            if not limit.expired():
+                raise  # a hook's own
             status, error = "error", self._out_of_time()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stray:
             if self.abandoned:
                 await self._suspend()
                 raise
-            _forgive_cancellation()
+            if not self._cancelled and not is_cancelling():
+                raise CrashError("a hook ended with CancelledError, though nobody has cancelled the run") from stray
+            forgive_cancellation()
             if self.failure is not None:
                 status, error = "error", self.failure
             else:
@@ -261,7 +267,8 @@ class Run:
         )
         if self._answers.closing is not None:  # a tool has ended the run
             return ended
-        if ended in (None, COMPLETED) and reply.stop_reason != "pause_turn" and self._join():
+        paused = reply.stop_reason == "pause_turn" and not reply.message.tool_calls
+        if ended in (None, COMPLETED) and not paused and self._join():
             ended = None
         if ended is None:
             self._watch.turn_ended(None)
@@ -281,11 +288,9 @@ class Run:
     async def _act_on(self, reply: ModelReply) -> Ending | None:
         """What the stop reason asks for; None goes on with another turn."""
         match reply.stop_reason:
-            case "tool_use":
-                if not reply.message.tool_calls:  # only tools that the provider ran itself
-                    return await self._complete_with(reply.message)
-                return await self._act_on_calls(reply.message)
-            case "end_turn":
+            case "tool_use" | "end_turn" | "pause_turn" if reply.message.tool_calls:
+                return await self._act_on_calls(reply.message)  # they are to be answered, whatever it says
+            case "tool_use" | "end_turn":  # without calls there were only tools that the provider ran itself
                 return await self._complete_with(reply.message)
             case "pause_turn":
                 return None
@@ -355,7 +360,7 @@ class Run:
             if self.abandoned:
                 await self._suspend()
                 raise
-            _forgive_cancellation()
+            forgive_cancellation()
         return "error", error
 
     def _is_doubtful(self, call: ToolCall) -> bool:
@@ -402,7 +407,7 @@ class Run:
         """An orderly stop: say so, so that going on later does not count as a crash."""
         if not self.suspended:
             return
-        _forgive_cancellation()
+        forgive_cancellation()
         self._ledger.note(RunSuspended(self.spec.request_id))
         try:
             await self._ledger.flush()
@@ -482,10 +487,3 @@ def _as_reason(error: AlloyError) -> str:
             return "the answer did not have the form that was asked for"
         case _:
             return "the model could not be reached or failed"
-
-
-def _forgive_cancellation() -> None:
-    """The cancellation is answered by the run's end: the awaits of the door must not see it again."""
-    if (task := asyncio.current_task()) is not None:
-        while task.cancelling():
-            task.uncancel()

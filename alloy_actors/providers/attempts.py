@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, get_args
 
 from alloy_actors import telemetry
+from alloy_actors.cancelling import is_cancelling
 from alloy_actors.content import StopReason
 from alloy_actors.errors import ConfigError, CrashError, ProviderError
 from alloy_actors.logs import log, traced
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 NAME: Final = "alloy.provider.request"
 STOP_REASONS: Final[tuple[str, ...]] = get_args(StopReason)
 
-_NO_BUG = (ProviderError, ConfigError, asyncio.CancelledError, GeneratorExit)
+_NO_BUG = (ProviderError, ConfigError, GeneratorExit)
 
 
 async def attempted(
@@ -38,7 +39,7 @@ async def attempted(
         reply: object = await provider.complete(request, on_deltas)
     except BaseException as error:  # also SystemExit, which would end the loop for everyone
         _tell(provider, request, on_deltas, attempt, began, error)
-        if isinstance(error, _NO_BUG):
+        if isinstance(error, _NO_BUG) or (isinstance(error, asyncio.CancelledError) and is_cancelling()):
             raise
         name = type(provider).__name__
         log.error("provider_crashed", provider=name, request_id=request.request_id, **traced(error))
@@ -55,6 +56,10 @@ def _checked(provider: Provider, reply: object) -> ModelReply:
     if reply.stop_reason not in STOP_REASONS:
         known = ", ".join(STOP_REASONS)
         msg = f"{type(provider).__name__}.complete() gave the stop reason {reply.stop_reason!r}; there are {known}"
+        raise CrashError(msg)
+    ids = [call.id for call in reply.message.tool_calls]
+    if len(set(ids)) < len(ids):
+        msg = f"{type(provider).__name__}.complete() gave two tool calls of one reply the same id: {', '.join(ids)}"
         raise CrashError(msg)
     return reply
 
