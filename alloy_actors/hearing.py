@@ -92,8 +92,9 @@ class Hearing:
         """Show a failure; the hook gets what is left of the run's time, and a moment at least."""
         if "on_error" not in self._hooks:
             return "error", error
+        limit = asyncio.timeout(max(deadline.remaining(), LAST_WORDS))
         try:
-            async with asyncio.timeout(max(deadline.remaining(), LAST_WORDS)) as limit:
+            async with limit:
                 return await self.halted("on_error", error) or ("error", error)
         except TimeoutError:
             if not limit.expired():

@@ -174,8 +174,9 @@ class Run:
         status: Status
         error: AlloyError | None = None
         why = ""
+        limit = self._time.limit()
         try:
-            async with self._time.limit() as limit:
+            async with limit:
                 status, error = await self._turns()
         except FencedError:
             raise
@@ -196,7 +197,9 @@ class Run:
                 await self._suspend()
                 raise
             if not self._cancelled and not is_cancelling():
-                raise CrashError("a hook ended with CancelledError, though nobody has cancelled the run") from stray
+                raise CrashError(
+                    "a hook ended with CancelledError, though nobody has cancelled the run"
+                ) from stray
             forgive_cancellation()
             if self.failure is not None:
                 status, error = "error", self.failure
