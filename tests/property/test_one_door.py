@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.world.world import World
@@ -30,6 +30,10 @@ REPLIES = [
     "overloaded",
     "denied",
     "bug",
+    "thought",
+    "overflow",
+    "ended call",
+    "broken call",
 ]
 
 ENDINGS: list[dict[str, Any]] = [
@@ -42,6 +46,18 @@ ENDINGS: list[dict[str, Any]] = [
     {"output": int, "final_answer": True, "max_turns": 1},
 ]
 
+PRICES = {model: {"dollars_per_million": {"input": 1_000, "output": 1_000}} for model in ("puppet", "spare")}
+LIMITS: list[dict[str, Any]] = [
+    {},
+    {},
+    {"spare": True},
+    {"spare": True, "window": 130},
+    {"window": 95},
+    {"window": 160},
+    {"model_metadata_overrides": PRICES, "max_budget_cents": 5.0},
+    {"model_metadata_overrides": PRICES, "lifetime_budget_cents": 30.0, "window": 130, "spare": True},
+]
+
 
 def step(name: str, *values: st.SearchStrategy[Any] | object, **options: object) -> st.SearchStrategy[Any]:
     drawn = [value if isinstance(value, st.SearchStrategy) else st.just(value) for value in values]
@@ -50,7 +66,7 @@ def step(name: str, *values: st.SearchStrategy[Any] | object, **options: object)
 
 WEIGHTS = {
     step("send", st.sampled_from(["queue", "steer", "interrupt", "reject", "chat"])): 8,
-    step("reply", st.sampled_from(REPLIES)): 12,
+    step("reply", st.sampled_from(REPLIES)): 24,
     step("end_tool", st.integers(0, 2), st.sampled_from(["ok", "raise", "exit", "cancelled"])): 8,
     step("stream"): 2,
     step("hook", st.sampled_from(["raise", "halt", "block", "edit", "approval", "wait"])): 3,
@@ -77,11 +93,24 @@ STEPS = st.sampled_from([each for each, weight in WEIGHTS.items() for _ in range
 )
 
 
-SCENARIOS = st.lists(st.tuples(STEPS, st.booleans()), max_size=40)
+# Lists of Hypothesis are five long on average, whatever their limit: hardly a run would come to a tool call.
+LATER = st.integers(0, 60).flatmap(
+    lambda length: st.lists(
+        st.tuples(STEPS, st.sampled_from([False, True, True])), min_size=length, max_size=length
+    )
+)
+OPENINGS = [
+    [],
+    [(("send", ("chat",), {}), True)],
+    [(("send", ("queue",), {}), True), (("reply", ("call coro plain again",), {}), True)],
+    [(("send", ("queue",), {}), True), (("hook", ("approval",), {}), False)],
+    [(("send", ("queue",), {}), True), (("send", ("steer",), {}), True)],
+]
+SCENARIOS = st.tuples(st.sampled_from(OPENINGS), LATER).map(lambda parts: [*parts[0], *parts[1]])
 Scenario = list[tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]]
 
 
-def play(scenario: Scenario, *, listens: bool, hooks: bool, **of_agent: Any) -> None:
+def play(scenario: Scenario, *, listens: bool, hooks: bool, **of_agent: Any) -> set[str]:
     with World(listens=listens, hooks=hooks, **of_agent) as world:
         for (name, values, options), settle in scenario:
             getattr(world, name)(*values, **options)
@@ -89,14 +118,16 @@ def play(scenario: Scenario, *, listens: bool, hooks: bool, **of_agent: Any) -> 
                 world.settle()
             world.check()
         world.finish()
+        return world.seen()
 
 
 @settings(max_examples=300, deadline=None)
-@given(SCENARIOS, st.booleans(), st.booleans(), st.sampled_from(ENDINGS))
+@given(SCENARIOS, st.booleans(), st.booleans(), st.sampled_from(ENDINGS), st.sampled_from(LIMITS))
 def test_whatever_happens_histories_can_be_sent_and_every_caller_is_told_once(
-    scenario: Scenario, listens: bool, hooks: bool, endings: dict[str, Any]
+    scenario: Scenario, listens: bool, hooks: bool, endings: dict[str, Any], limits: dict[str, Any]
 ) -> None:
-    play(scenario, listens=listens, hooks=hooks, **endings)
+    for what in sorted(play(scenario, listens=listens, hooks=hooks, **endings, **limits)):
+        event(what)
 
 
 def no(name: str, *values: Any, **options: Any) -> tuple[tuple[str, tuple[Any, ...], dict[str, Any]], bool]:
@@ -275,8 +306,8 @@ def test_what_was_found_once_stays_found(name: str, listens: bool) -> None:
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
 @settings(max_examples=20_000, deadline=None)
-@given(SCENARIOS, st.booleans(), st.booleans())
+@given(SCENARIOS, st.booleans(), st.booleans(), st.sampled_from(ENDINGS), st.sampled_from(LIMITS))
 def test_the_same_for_as_long_as_it_takes_to_find_what_is_rare(
-    scenario: Scenario, listens: bool, hooks: bool
+    scenario: Scenario, listens: bool, hooks: bool, endings: dict[str, Any], limits: dict[str, Any]
 ) -> None:
-    play(scenario, listens=listens, hooks=hooks)
+    play(scenario, listens=listens, hooks=hooks, **endings, **limits)

@@ -107,6 +107,15 @@ class Puppet(alloy.Middleware):
         return None
 
 
+class Spare:
+    """Another model of the process, which is asked where the first cannot answer."""
+
+    model = "spare"
+
+    def __init__(self, process: Process) -> None:
+        self.complete = process.complete
+
+
 class Process:
     """See the module.
 
@@ -115,7 +124,7 @@ class Process:
         effects: What tools have done, in all processes: the ids of calls.
         listens: Whether somebody hears its events, so that the model streams.
         hooks: Whether it has middleware, which makes more steps of a run.
-        options: Of the agent.
+        options: Of the agent; with `spare` there is a fallback.
     """
 
     def __init__(self, disk: Disk, effects: list[str], *, listens: bool, hooks: bool, **options: Any) -> None:
@@ -131,6 +140,8 @@ class Process:
         self._effects = effects
         self.puppet = Puppet()
         given = {"provider": self, "tools": self._tools(), **options}
+        if given.pop("spare", False):
+            given["fallback_providers"] = [Spare(self)]
         if hooks:
             given["middleware"] = [self.puppet]
         config = make_config(AgentConfig, given, where="spawn")
@@ -250,7 +261,7 @@ class Process:
     model = "puppet"
 
     async def complete(self, request: ModelRequest, on_deltas: OnDeltas | None = None) -> ModelReply:
-        """Of `Provider`: the test answers."""
+        """Of `Provider`: the test answers, for whoever was asked."""
         check_sendable([*request.messages, alloy.Message("assistant", "what is to come")])
         asked = Asked(request, on_deltas)
         self.asked.append(asked)

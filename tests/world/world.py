@@ -16,7 +16,7 @@ from alloy_actors.actors import messages
 from alloy_actors.content import NO_USAGE
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AlloyError, ToolError
-from alloy_actors.journal import Accepted, Seeded, WasCompacted
+from alloy_actors.journal import Accepted, Reminded, RequestSent, RunEnded, Seeded, WasCompacted
 from alloy_actors.provider import ModelReply
 from alloy_actors.testing import USAGE, reply
 from tests.checks import check_consent, check_journal, check_sendable
@@ -110,6 +110,21 @@ class World:
     @property
     def alive(self) -> list[Process]:
         return [self.process, *self.losers]
+
+    def seen(self) -> set[str]:
+        """What has happened, for statistics: kinds of records, statuses and errors of results."""
+        seen = {type(record).__name__ for record in self.disk.all}
+        for record in self.disk.all:
+            match record:
+                case RequestSent(model="spare"):
+                    seen.add("asked the spare")
+                case WasCompacted(refused=refused) if refused:
+                    seen.add("compacted after an overflow")
+                case Reminded():
+                    seen.add(f"reminded of {record.about}")
+                case RunEnded():
+                    seen.add(f"ended {record.status} {record.error_type}".strip())
+        return seen
 
     # -- steps: clients ----------------------------------------------------------------------------------------
 
@@ -212,6 +227,12 @@ class World:
             case ["thought"]:
                 thought = alloy.ThinkingBlock("hm", "signed")
                 return reply(thought, "an answer " * 20, usage=self._usage)
+            case ["ended", "call"]:
+                call = alloy.ToolCall(f"c{next(self._numbers)}", "coro", {})
+                return reply(call, stop_reason="end_turn", usage=self._usage)
+            case ["broken", "call"]:
+                call = alloy.ToolCall(f"c{next(self._numbers)}", "coro", {}, invalid="{")
+                return reply(call, usage=self._usage)
             case ["overflow"]:
                 return alloy.ContextOverflowError("prompt is too long")
             case ["overloaded"]:
