@@ -196,7 +196,7 @@ class Run:
             if self.abandoned:
                 await self._suspend()
                 raise
-            if not self._cancelled and not is_cancelling():
+            if not self._cancelled.told and not is_cancelling():
                 raise CrashError(
                     "a hook ended with CancelledError, though nobody has cancelled the run"
                 ) from stray

@@ -376,6 +376,7 @@ class AgentEntry:
             return
         if conversation.run is not None:
             self.book.note(*end_of_run(conversation, "cancelled", CancelledError(why), why))
+        self.run = None
 
     def _keep_taken(self) -> None:
         """The last incarnation may have taken a request, and ended before the run could record it."""
@@ -397,7 +398,8 @@ class AgentEntry:
 
     def _bury(self) -> None:
         """Everyone was told; when it has said goodbye, nothing of the agent is needed any more."""
-        if self._gave_up and self.store.durable and not self.suspending and self.fenced is None:
+        left = self._gave_up or (self.run is not None and self.run.ended)  # it crashed on its way to the door
+        if left and self.store.durable and not self.suspending and self.fenced is None:
             self._end_run_in_log(fence=True)
         self.book.note(*self.take_unwritten())
         self.topics.unsubscribe()

@@ -157,6 +157,12 @@ def test_the_same_where_a_run_waits_for_a_person(scenario: Scenario, listens: bo
 
 
 FOUND = {
+    "a run that crashes while its agent is being stopped for good is ended in the log": [
+        settled("send", "queue"),
+        no("reply", "call coro"),
+        no("hook", "raise"),
+        settled("stop", agent_only=True),
+    ],
     "a chat whose run has not begun to write is kept for the next start": [
         no("send", "chat"),
         no("progress", "turn", 3),
