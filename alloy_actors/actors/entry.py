@@ -352,11 +352,7 @@ class AgentEntry:
                 request.id, "cancelled" if orderly else "error", error, cause=_cause_of(reason)
             )
 
-        self.book.close(
-            f"agent {self.name!r} is stopped",
-            outcome,
-            withdraw=for_good,
-        )
+        self.book.close(f"agent {self.name!r} is stopped", outcome, withdraw=for_good)
         self.book.when_settled(self._bury)
         self._notify()
 
