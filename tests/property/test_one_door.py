@@ -103,7 +103,13 @@ OPENINGS = [
     [],
     [(("send", ("chat",), {}), True)],
     [(("send", ("queue",), {}), True), (("reply", ("call coro plain again",), {}), True)],
-    [(("send", ("queue",), {}), True), (("hook", ("approval",), {}), False)],
+    [
+        (("send", ("queue",), {}), True),
+        (("hook", ("approval",), {}), False),
+        (("reply", ("call coro",), {}), True),
+    ],
+    [(("send", ("queue",), {}), True), (("reply", ("denied",), {}), True)],
+    [(("send", ("queue",), {}), True), (("reply", ("overflow",), {}), True)],
     [(("send", ("queue",), {}), True), (("send", ("steer",), {}), True)],
 ]
 SCENARIOS = st.tuples(st.sampled_from(OPENINGS), LATER).map(lambda parts: [*parts[0], *parts[1]])
