@@ -197,7 +197,7 @@ def test_an_agent_that_never_came_up_says_nothing(sessions: queue.SimpleQueue[al
 
 
 def test_it_must_be_callable(system: alloy.AgentSystem) -> None:
-    with pytest.raises(alloy.ConfigError, match="on_shutdown: .*callable"):
+    with pytest.raises(alloy.ConfigError, match="on_shutdown must be a function"):
         system.spawn("a", provider=ScriptedProvider(["hi"]), on_shutdown="save.json")
 
 
