@@ -1,4 +1,4 @@
-"""Chat Completions. T82: null ids, reasoning echoed, signatures and stream_options are among its exchanges and requests."""
+"""Chat Completions. Null ids, reasoning echoed, signatures and stream_options are among its exchanges and requests."""
 
 import re
 from functools import partial

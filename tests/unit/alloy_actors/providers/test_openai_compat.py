@@ -196,6 +196,7 @@ def test_only_what_was_asked_for_is_sent() -> None:
     ],
 )
 def test_stream_options_go_with_a_stream_only(options: dict, expected: object) -> None:
+    """T82; its null ids, echoed reasoning and signatures are among the exchanges of tests/contract."""
     recorder = Recorder()
     recorder.ask(on_deltas=lambda _: None, **options)
     assert recorder.sent["stream"] is True
