@@ -1,7 +1,8 @@
 """What goes over the wire, for people who look for a fault: `trace=` of every provider.
 
 Keys are taken out before anybody sees it. Which values are secret is read off the request itself: those of all headers
-that are not known to be harmless, and query members with a telling name. Wherever a server repeats one it is gone too.
+that are not known to be harmless, and members of the query and of the body with a telling name (a tool server's token,
+say). Wherever a server repeats one it is gone too.
 """
 
 from __future__ import annotations
@@ -37,6 +38,15 @@ SECRET_REPLY_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authoriz
 _SECRET_IN_QUERY = re.compile(
     r"([?&][^=&]*(?:key|token|secret|sig|code|password)[^=&]*=)([^&#]+)", re.IGNORECASE
 )
+_TEXT = rb'"(?:[^"\\]|\\.)*"'
+_SECRET_MEMBER = re.compile(
+    rb'("(?:[\w-]*[_-])?(?:authorization|api_?key|token|secret|password)"\s*:\s*)"((?:[^"\\]|\\.)+)"',
+    re.IGNORECASE,
+)
+_HEADERS_MEMBER = re.compile(
+    rb'("headers"\s*:\s*\{)([^{}]*)\}'
+)  # of a server that the model's server is to ask
+_MEMBER = re.compile(rb"(" + _TEXT + rb'\s*:\s*)"((?:[^"\\]|\\.)+)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +117,7 @@ class Watch:
             log.error("trace_failed", **traced(failure))
 
     def _exchange(self, error: BaseException | None) -> HTTPExchange:
-        secrets = sorted(_secrets(self._url, self._headers), key=len, reverse=True)
+        secrets = sorted(_secrets(self._url, self._headers, self._body), key=len, reverse=True)
         received: dict[str, str] = {}
         for name, value in ((name.lower(), value) for name, value in self._reply_headers):
             shown = HIDDEN if name in SECRET_REPLY_HEADERS else _without(value, secrets)
@@ -119,7 +129,7 @@ class Watch:
                 name: _without(value, secrets) if name in HARMLESS else HIDDEN
                 for name, value in self._headers.items()
             },
-            request_body=_bytes_without(self._body, secrets),
+            request_body=_bytes_without(without_body_secrets(self._body), secrets),
             status=self._status,
             response_headers=received,
             response_body=_bytes_without(b"".join(self._pieces), secrets),
@@ -134,11 +144,38 @@ def without_query_secrets(url: str) -> str:
     return _SECRET_IN_QUERY.sub(rf"\1{HIDDEN}", url)
 
 
-def _secrets(url: str, headers: Mapping[str, str]) -> set[str]:
+def without_body_secrets(body: bytes) -> bytes:
+    """A request's JSON with the values of members that hold a key hidden, at any depth; the rest stays byte for byte."""
+
+    def hide_all(found: re.Match[bytes]) -> bytes:
+        return found[1] + _MEMBER.sub(_hide, found[2]) + b"}"
+
+    return _SECRET_MEMBER.sub(_hide, _HEADERS_MEMBER.sub(hide_all, body))
+
+
+def _hide(found: re.Match[bytes]) -> bytes:
+    return found[1] + b'"' + HIDDEN.encode() + b'"'
+
+
+def _body_secrets(body: bytes) -> Iterator[str]:
+    for found in _HEADERS_MEMBER.finditer(body):
+        yield from (_decoded(value) for _, value in _MEMBER.findall(found[2]))
+    yield from (_decoded(value) for _, value in _SECRET_MEMBER.findall(body))
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return str(json.loads(b'"' + text + b'"'))
+    except ValueError:
+        return text.decode(errors="replace")
+
+
+def _secrets(url: str, headers: Mapping[str, str], body: bytes) -> set[str]:
     """Every secret of a request, in each form in which a URL or JSON may hold it."""
     values = [value for name, value in headers.items() if name not in HARMLESS]
     values += [value.partition(" ")[2] for value in values]  # without `Bearer`
     values += [unquote(value) for _, value in _SECRET_IN_QUERY.findall(url)]
+    values += _body_secrets(body)
     return {form for value in values if len(value) >= SHORTEST for form in _forms(value)}
 
 

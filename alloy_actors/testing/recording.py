@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from alloy_actors import errors
 from alloy_actors.errors import ConfigError, InvalidRequestError
 from alloy_actors.providers._http import Canned, canned_client
-from alloy_actors.providers.trace import without_query_secrets
+from alloy_actors.providers.trace import without_body_secrets, without_query_secrets
 from alloy_actors.testing._cassette import Exchange, read, write
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Recording:
             self._seen.append(Exchange.of(exchange))
 
     def _answer(self, url: str, body: bytes) -> Canned:
-        asked = Exchange(without_query_secrets(url), body)
+        asked = Exchange(without_query_secrets(url), without_body_secrets(body))
         with self._lock:
             for number, exchange in enumerate(self._left):
                 if _comparable(exchange) == _comparable(asked):

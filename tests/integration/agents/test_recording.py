@@ -64,6 +64,19 @@ def test_a_run_with_tools_is_played_back_as_it_was(url: str, file: Path) -> None
     assert comparable(again) == comparable(first)
 
 
+def test_a_key_in_the_body_is_not_recorded_and_another_one_plays_back(url: str, file: Path) -> None:
+    def once(wire: Recording, key: str) -> alloy.Result:
+        body = {"mcp_servers": [{"url": "https://tools", "authorization_token": key}]}
+        provider = alloy.OpenAICompat(model="scripted-fast", api_url=url, extra_body=body, **wire.options)
+        return alloy.run("hello", provider=provider)
+
+    with Recording(file, record=True, api_key=KEY) as wire:
+        first = once(wire, "mcp-secret")
+    assert "mcp-secret" not in file.read_text()
+    with Recording(file, record=False) as wire:
+        assert comparable(once(wire, "none")) == comparable(first)
+
+
 def test_a_stream_arrives_in_pieces_again(url: str, file: Path) -> None:
     with Recording(file, record=True) as wire:
         first, said = stream(wire, url)

@@ -91,6 +91,28 @@ def test_no_key_is_in_it_also_where_the_server_repeats_it(run, serve) -> None:
     assert str(exchange.error).startswith("AuthError: ")
 
 
+def test_keys_of_other_servers_in_the_body_are_taken_out(run, serve, ask) -> None:
+    tools = [
+        {"type": "mcp", "server_url": "https://a", "authorization": 'mcp-"secret"-1'},
+        {"type": "mcp", "server_url": "https://b", "headers": {"X-Team": "mcp-secret-2"}},
+    ]
+    body = {"mcp_servers": [{"url": "https://c", "authorization_token": "mcp-secret-3"}], "tools": tools}
+    server = serve(answering(whole(more="x-echo: mcp-secret-2\r\n")))
+    seen: list[HTTPExchange] = []
+    model = OpenAICompat("m", KEY, server.url, extra_body=body | {"max_tokens": 9}, trace=seen.append)
+    run(model.complete(ask("what is a token?")))
+    (exchange,) = seen
+    shown = json.loads(exchange.request_body)
+    assert "secret" not in everything(exchange)
+    assert [tool.get("authorization", tool.get("headers")) for tool in shown["tools"]] == [
+        "***",
+        {"X-Team": "***"},
+    ]
+    assert shown["mcp_servers"] == [{"url": "https://c", "authorization_token": "***"}]
+    assert shown["max_tokens"] == 9
+    assert shown["messages"][0]["content"] == "what is a token?"
+
+
 def test_a_key_that_is_asked_for_anew_is_taken_out_too(run, serve, ask) -> None:
     keys = iter(["sk-first-key", "sk-second-key"])
     server = serve(answering(whole(more="x-key: sk-first-key and sk-second-key\r\n")))
