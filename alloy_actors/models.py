@@ -96,7 +96,11 @@ def catalogue(vendor: str | None = None) -> list[ModelFacts]:
 
 
 async def _ask_catalogue(key: tuple[str, str]) -> None:
-    """Return when `_known` has the answer; whoever asks meanwhile waits for the same one."""
+    """Return when `_known` has the answer; whoever asks meanwhile waits for the same one.
+
+    Raises:
+        RuntimeError: There can be no further thread.
+    """
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[None] = loop.create_future()
 
@@ -116,8 +120,14 @@ async def _ask_catalogue(key: tuple[str, str]) -> None:
         first = key not in _asking
         _asking.setdefault(key, []).append(wake)
     if first:
-        threading.Thread(target=_answer, args=(key,), name="alloy-catalogue", daemon=True).start()
+        try:
+            threading.Thread(target=_answer, args=(key,), name="alloy-catalogue", daemon=True).start()
+        except RuntimeError:
+            _wake(key)  # each of them tries again for itself
+            raise
     await answered
+    if key not in _known:
+        await _ask_catalogue(key)
 
 
 def _answer(key: tuple[str, str]) -> None:
@@ -126,8 +136,12 @@ def _answer(key: tuple[str, str]) -> None:
     except Exception as error:  # a price that cannot be read is a price that is not known
         log.error("catalogue_failed", vendor=key[0], model=key[1], **traced(error))
         found = None
+    _known[key] = found
+    _wake(key)
+
+
+def _wake(key: tuple[str, str]) -> None:
     with _asking_lock:
-        _known[key] = found
         waiting = _asking.pop(key)
     for wake in waiting:
         wake()

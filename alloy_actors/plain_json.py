@@ -6,6 +6,7 @@ import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 DEEPEST = 100
@@ -19,14 +20,16 @@ def plain_json(value: object) -> bytes:
     a surrogate pair is U+FFFD.
     """
     try:
-        return to_json(value, inf_nan_mode="null", fallback=_word)
+        return to_json(value, inf_nan_mode="null", fallback=word)
     except Exception:  # text that is no Unicode, bytes that are no text, a circle: item by item then
-        return to_json(_plain(value, DEEPEST))
+        return to_json(_plain(value, ()))
 
 
-def _plain(value: object, depth: int) -> Any:
-    if depth == 0:
+def _plain(value: object, above: tuple[int, ...]) -> Any:
+    """`above` are the ids of what it is in, outermost first."""
+    if len(above) == DEEPEST or id(value) in above:
         return f"<{type(value).__name__}>"
+    inside = (*above, id(value))
     match value:
         case None | bool() | int():
             return value
@@ -37,15 +40,18 @@ def _plain(value: object, depth: int) -> Any:
         case bytes() | bytearray():
             return value.decode("utf-8", "replace")
         case dict():
-            return {_plain(_word(key), depth): _plain(item, depth - 1) for key, item in value.items()}
+            return {_plain(word(key), ()): _plain(item, inside) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_plain(item, depth - 1) for item in value]
+            return [_plain(item, inside) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name), depth - 1) for item in fields(value)}
-    return _plain(_word(value), depth)
+        return {item.name: _plain(getattr(value, item.name), inside) for item in fields(value)}
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name), inside) for name in type(value).model_fields}
+    return _plain(word(value), ())
 
 
-def _word(value: object) -> str:
+def word(value: object) -> str:
+    """What it calls itself; its type where it cannot."""
     try:
         return str(value)
     except Exception:  # somebody else's __str__

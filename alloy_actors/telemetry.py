@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from alloy_actors.errors import ConfigError
 from alloy_actors.logs import log, traced
+from alloy_actors.plain_json import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,7 +146,7 @@ class Span:
 
     def fail(self, error: BaseException) -> None:
         """It was left by an exception."""
-        told = {"kind": type(error).__name__, "reason": str(error), "stacktrace": traced(error)["exception"]}
+        told = {"kind": type(error).__name__, "reason": word(error), "stacktrace": traced(error)["exception"]}
         emit(f"{self._what}.exception", self._measured(), {**self._metadata, **told})
 
     def _measured(self) -> dict[str, float]:

@@ -132,3 +132,28 @@ def test_the_catalogue_can_be_listed_whole_and_by_vendor() -> None:
     assert len(everything) > len(anthropic) > 5
     assert any(one.context_window for one in anthropic)
     assert models.catalogue("nobody") == []
+
+
+def test_whoever_waits_for_the_catalogue_tries_for_itself_where_no_thread_can_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "_known", {})
+
+    class Full:
+        def __init__(self, **_options: object) -> None:
+            pass
+
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    async def main() -> list[object]:
+        provider = Priced("anthropic", "claude-sonnet-4-5")
+        return await asyncio.gather(
+            *(models.facts_for(provider, ()) for _ in range(3)), return_exceptions=True
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(models.threading, "Thread", Full)
+        assert [type(one) for one in asyncio.run(main())] == [RuntimeError] * 3
+    assert not models._asking
+    assert all(one.prices is not None for one in asyncio.run(main()))
