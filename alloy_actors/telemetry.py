@@ -86,7 +86,7 @@ class Attachment:
         if self._detached:
             return
         try:
-            self._handler(name, measurements, metadata)
+            self._handler(name, dict(measurements), dict(metadata))
         except BaseException as error:  # also SystemExit, which would end the loop for everyone
             self.detach()
             # Not its repr: that of a partial shows what it was given, keys as well.
@@ -98,7 +98,7 @@ def attach(handler: Handler, *names: str) -> Attachment:
     """Have `handler(name, measurements, metadata)` called from now on, for every agent of the process.
 
     Args:
-        handler: A plain function. Both mappings are its own to keep; other handlers get the same ones.
+        handler: A plain function. Both mappings are its own to keep and to change; other handlers get others.
         names: Of `NAMES`, or patterns as in `alloy.tool.*`; none means all.
 
     Raises:

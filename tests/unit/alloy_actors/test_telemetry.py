@@ -107,3 +107,22 @@ def test_a_span_tells_its_start_and_one_end_with_the_same_context():
     assert facts[1]["status"] == "running"
     assert (facts[3]["kind"], facts[3]["reason"]) == ("ValueError", "no")
     assert "ValueError: no" in facts[3]["stacktrace"]
+
+
+def test_what_a_handler_changes_nobody_else_is_told():
+    told = []
+
+    def change(_name, measurements, metadata):
+        measurements.clear()
+        metadata.clear()
+
+    with (
+        telemetry.attach(change),
+        telemetry.attach(lambda name, measurements, metadata: told.append((measurements, metadata))),
+    ):
+        telemetry.Span("alloy.tool", agent="a").stop()
+    (started, first), (ended, last) = told
+    assert first == last
+    assert last["agent"] == "a"
+    assert "system_time" in started
+    assert "duration" in ended
