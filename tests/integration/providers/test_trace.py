@@ -200,3 +200,12 @@ async def _later(_: HTTPExchange) -> None: ...
 def test_what_is_no_listener_is_refused_at_construction(wrong: object, said: str) -> None:
     with pytest.raises(errors.ConfigError, match=f"trace must be {said}"):
         OpenAICompat("m", api_url="http://localhost", trace=wrong)
+
+
+def test_keys_in_the_body_of_a_reply_are_taken_out(run, serve, ask) -> None:
+    reply = json.loads(ANSWER) | {"x-api-key": "reply-secret-1", "tool": {"accessToken": "reply-secret-2"}}
+    server = serve(answering(whole(json.dumps(reply).encode())))
+    seen: list[HTTPExchange] = []
+    run(OpenAICompat("m", KEY, server.url, trace=seen.append).complete(ask()))
+    shown = json.loads(seen[0].response_body)
+    assert shown == reply | {"x-api-key": "***", "tool": {"accessToken": "***"}}
