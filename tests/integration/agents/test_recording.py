@@ -10,7 +10,9 @@ import pytest
 
 import alloy_actors as alloy
 from alloy_actors.local import LocalServer, scripted_model
+from alloy_actors.providers.trace import HTTPExchange
 from alloy_actors.testing import FakeClock, Recording, assert_tool_called
+from alloy_actors.testing._cassette import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,3 +243,18 @@ def test_what_is_no_recording_is_refused(content: str | None, said: str, tmp_pat
         file.write_text(content)
     with pytest.raises(alloy.ConfigError, match=said):
         Recording(file, record=False)
+
+
+def test_a_key_in_the_address_of_a_redirect_is_not_recorded() -> None:
+    seen = HTTPExchange(
+        url="https://a/v1",
+        request_headers={},
+        request_body=b"{}",
+        status=307,
+        response_headers={"location": "https://b/v1?api-version=1&api_key=q-u-e-r-y"},
+        response_body=b"",
+        complete=True,
+        error=None,
+        seconds=0.1,
+    )
+    assert Exchange.of(seen).reply_headers == {"location": "https://b/v1?api-version=1&api_key=***"}
