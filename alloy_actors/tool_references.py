@@ -35,6 +35,8 @@ def check_references(tool: str, schema: dict[str, Any]) -> None:
     for place, target in _references(schema, ()):
         if not target.startswith("#"):
             raise refusal(tool, place, f"{target!r} is elsewhere; put it into '$defs'")
+        if _under_id(schema, place):
+            raise refusal(tool, place, f"{target!r} stands under an '$id' of its own; take that out")
         try:
             found = look_up(target)
         except Unresolvable:
@@ -65,6 +67,16 @@ def _references(
                 yield (*place, name), value
             elif names or name not in _DATA:
                 yield from _references(value, (*place, name), names=not names and name in _OF_NAMES)
+
+
+def _under_id(schema: dict[str, Any], place: tuple[object, ...]) -> bool:
+    """Whether an `$id` below the root gives a reference another document to lead into."""
+    node: Any = schema
+    for part in place[:-1]:
+        node = node[part]
+        if isinstance(node, dict) and isinstance(node.get("$id"), str):
+            return True
+    return False
 
 
 def _ends(target: str, look_up: Callable[[str], Any], ends: set[str], seen: tuple[str, ...]) -> bool:

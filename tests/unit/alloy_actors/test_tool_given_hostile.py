@@ -29,6 +29,10 @@ def _object(**members: Any) -> dict[str, Any]:
             "without end",
         ),
         (_object() | {"$ref": "#"}, "without end"),
+        (
+            _object(a={"$id": "https://b", "items": {"$ref": "#/$defs/A"}}) | {"$defs": {"A": {}}},
+            "stands under an '.id' of its own",
+        ),
         (_object(a={"$ref": "#/required"}) | {"required": ["a"]}, "is no schema"),
         (_object() | {"$schema": 5}, "is no text"),
     ],
