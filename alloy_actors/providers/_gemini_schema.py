@@ -52,6 +52,7 @@ REFUSED = (
 )
 DEFINITIONS = ("$defs", "definitions")
 FORMATS = frozenset(("date-time", "date", "time", "float", "double", "int32", "int64"))
+MOST_PARTS = 10_000  # definitions written out where they are described double with each level
 WORDS_ALONE = frozenset(("$ref", "title", "description", "default", "examples", "deprecated"))
 _REFERENCE = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
@@ -95,6 +96,7 @@ class _Translation:
         self._reached = {name: self._reach(name) for name in self._definitions}
         self._used: list[str] = []  # definitions that a reference was left to
         self._inside: str | None = None
+        self._parts = 0
 
     def whole(self) -> Schema:
         root = self._root
@@ -109,6 +111,9 @@ class _Translation:
         return {**put, "$defs": definitions} if definitions else put
 
     def _put(self, node: Any, where: str) -> Schema:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise self._refusal("", f"has more than {MOST_PARTS} parts with its references written out")
         if node is True:
             return {}
         if not isinstance(node, dict):

@@ -171,3 +171,13 @@ def test_the_tools_that_people_write_are_declared() -> None:
             "required": ["size"],
         },
     }
+
+
+def test_definitions_that_double_with_each_level_are_refused() -> None:
+    def twice(level: int) -> dict:
+        one = {"$ref": f"#/$defs/D{level}", "description": "the next"}
+        return {"type": "object", "properties": {"a": one, "b": one}}
+
+    definitions = {f"D{level}": twice(level + 1) for level in range(16)} | {"D16": {"type": "string"}}
+    with pytest.raises(ConfigError, match="it: its schema has more than 10000 parts"):
+        translated({**twice(0), "$defs": definitions}, "it")
