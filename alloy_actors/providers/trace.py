@@ -139,6 +139,12 @@ class Watch:
         )
 
 
+def without_secrets(url: str, headers: Mapping[str, str], body: bytes) -> tuple[str, bytes]:
+    """The URL and the body of a request as a trace shows them."""
+    secrets = sorted(_secrets(url, headers, body), key=len, reverse=True)
+    return _without(without_query_secrets(url), secrets), _bytes_without(without_body_secrets(body), secrets)
+
+
 def without_query_secrets(url: str) -> str:
     """The URL with the values of members that hold a key hidden."""
     return _SECRET_IN_QUERY.sub(rf"\1{HIDDEN}", url)

@@ -18,15 +18,32 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from alloy_actors import errors
 from alloy_actors.errors import ConfigError, InvalidRequestError
 from alloy_actors.providers._http import Canned, canned_client
-from alloy_actors.providers.trace import without_body_secrets, without_query_secrets
+from alloy_actors.providers.trace import without_secrets
 from alloy_actors.testing._cassette import Exchange, read, write
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alloy_actors.providers.trace import HTTPExchange
 
 RECORD: Final = "ALLOY_RECORD"
 """The environment variable that says what `record=None` means: "1" records."""
 
+# What the HTTP library adds, which a trace is not shown, and the key that stands in for the real one.
+_OF_THE_CLIENT = frozenset(
+    [
+        "host",
+        "connection",
+        "accept",
+        "accept-encoding",
+        "content-length",
+        "user-agent",
+        "authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+    ]
+)
 _MADE_UP = re.compile(r"(?<=_)[0-9a-f]{32}(?=_\d)")
 """In ids of tool calls that a provider made up since the server gave none."""
 
@@ -101,8 +118,9 @@ class Recording:
         with self._lock:
             self._seen.append(Exchange.of(exchange))
 
-    def _answer(self, url: str, body: bytes) -> Canned:
-        asked = Exchange(without_query_secrets(url), without_body_secrets(body))
+    def _answer(self, url: str, headers: Mapping[str, str], body: bytes) -> Canned:
+        given = {name: value for name, value in headers.items() if name.lower() not in _OF_THE_CLIENT}
+        asked = Exchange(*without_secrets(url, given, body))
         with self._lock:
             for number, exchange in enumerate(self._left):
                 if _comparable(exchange) == _comparable(asked):

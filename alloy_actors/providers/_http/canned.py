@@ -32,11 +32,11 @@ class Canned:
     failure: BaseException | None = None
 
 
-Answer: TypeAlias = "Callable[[str, bytes], Canned]"
+Answer: TypeAlias = "Callable[[str, Mapping[str, str], bytes], Canned]"
 
 
 def canned_client(answer: Answer) -> httpx.AsyncClient:
-    """A client for `http_client=` that has `answer(url, body)` say what comes back; what that raises ends the request."""
+    """A client for `http_client=` that has `answer(url, headers, body)` say what comes back; what that raises ends the request."""
     import httpx
 
     class Stream(httpx.AsyncByteStream):
@@ -57,7 +57,7 @@ def canned_client(answer: Answer) -> httpx.AsyncClient:
             raise canned.failure
 
     async def respond(request: httpx.Request) -> httpx.Response:
-        canned = answer(str(request.url), await request.aread())
+        canned = answer(str(request.url), request.headers, await request.aread())
         if canned.status is None:
             await end(canned)
             raise httpx.ConnectError("there is neither an answer nor a failure")

@@ -258,3 +258,18 @@ def test_a_key_in_the_address_of_a_redirect_is_not_recorded() -> None:
         seconds=0.1,
     )
     assert Exchange.of(seen).reply_headers == {"location": "https://b/v1?api-version=1&api_key=***"}
+
+
+def test_a_header_whose_value_is_in_the_prompt_plays_back(url: str, file: Path) -> None:
+    def once(wire: Recording) -> alloy.Result:
+        headers = {"x-team": "weather-team"}
+        provider = alloy.OpenAICompat(
+            model="scripted-fast", api_url=url, extra_headers=headers, **wire.options
+        )
+        return alloy.run("ask the weather-team", provider=provider)
+
+    with Recording(file, record=True, api_key=KEY) as wire:
+        once(wire)
+    assert "weather-team" not in file.read_text()
+    with Recording(file, record=False) as wire:
+        assert once(wire).status == "completed"
