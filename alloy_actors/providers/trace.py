@@ -132,7 +132,7 @@ class Watch:
             request_body=_bytes_without(without_body_secrets(self._body), secrets),
             status=self._status,
             response_headers=received,
-            response_body=_bytes_without(without_body_secrets(b"".join(self._pieces)), secrets),
+            response_body=_bytes_without(b"".join(self._pieces), secrets),
             complete=bool(self._pieces) and not self._pieces[-1],
             error=None if failed is None else _without(failed, secrets),
             seconds=time.monotonic() - self._begun,
@@ -151,7 +151,10 @@ def without_query_secrets(url: str) -> str:
 
 
 def without_body_secrets(body: bytes) -> bytes:
-    """JSON, of a request or a reply, with the values of members that hold a key hidden, at any depth; the rest stays byte for byte."""
+    """A request's JSON with the values of members that hold a key hidden, at any depth; the rest stays byte for byte.
+
+    Not for replies: there a `token` is a word, and a tool's argument may be called so as well.
+    """
 
     def hide_all(found: re.Match[bytes]) -> bytes:
         return found[1] + _MEMBER.sub(_hide, found[2]) + b"}"

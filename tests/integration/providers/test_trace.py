@@ -202,10 +202,12 @@ def test_what_is_no_listener_is_refused_at_construction(wrong: object, said: str
         OpenAICompat("m", api_url="http://localhost", trace=wrong)
 
 
-def test_keys_in_the_body_of_a_reply_are_taken_out(run, serve, ask) -> None:
-    reply = json.loads(ANSWER) | {"x-api-key": "reply-secret-1", "tool": {"accessToken": "reply-secret-2"}}
+def test_members_of_a_reply_are_hidden_only_where_they_repeat_a_key_of_the_request(run, serve, ask) -> None:
+    given = {"x-api-key": "other-secret-1", "tool": {"accessToken": "other-secret-2"}}
+    reply = json.loads(ANSWER) | {"token": "Hel", "echo": "other-secret-2"}
     server = serve(answering(whole(json.dumps(reply).encode())))
     seen: list[HTTPExchange] = []
-    run(OpenAICompat("m", KEY, server.url, trace=seen.append).complete(ask()))
-    shown = json.loads(seen[0].response_body)
-    assert shown == reply | {"x-api-key": "***", "tool": {"accessToken": "***"}}
+    run(OpenAICompat("m", KEY, server.url, extra_body=given, trace=seen.append).complete(ask()))
+    asked = json.loads(seen[0].request_body)
+    assert (asked["x-api-key"], asked["tool"]) == ("***", {"accessToken": "***"})
+    assert json.loads(seen[0].response_body) == reply | {"echo": "***"}
