@@ -410,7 +410,8 @@ class RequestBook:
 
         Args:
             why: The text of the AgentDownError that `accept` raises until `reopen`.
-            outcome: A request's result; None leaves it to its run, which is about to end.
+            outcome: A request's result; None leaves it to its run, which is about to end. Makes a value and no more: it is
+                asked under the lock, because the log says what its callers are told.
             withdraw: Whether the log shall say that those that wait are over; else a later start goes on with them.
         """
         with self._lock:
