@@ -41,7 +41,7 @@ def tools_of(effects: Effects) -> list[alloy.Tool]:
     async def coro(context: alloy.ToolContext, what: str) -> str:
         """Do it on the loop, and wait a little."""
         effects.add(context, what)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # so that a kill may come in between
         return f"did {what}"
 
     @alloy.tool(concurrent=False)

@@ -173,7 +173,7 @@ def _wait_until_busy(folder: Path) -> None:
     for _ in range(6000):
         if _lines(folder / "accepted"):
             return
-        time.sleep(0.005)
+        time.sleep(0.005)  # another process's file tells nobody
     raise AssertionError("the system has accepted nothing for half a minute")
 
 

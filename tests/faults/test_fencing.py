@@ -19,6 +19,7 @@ from alloy_actors.testing import Gate, ScriptedProvider, held, tool_call
 from tests.checks import check_journal, check_sendable
 from tests.faults.effects import Effects, check_effects
 from tests.faults.loser import TEXT, options
+from tests.world.stubborn import wait_stubbornly
 
 WAIT = 20.0
 
@@ -140,7 +141,7 @@ def test_two_systems_in_one_process_keep_to_the_same_rules(tmp_path: Path) -> No
 def test_an_incarnation_that_was_replaced_writes_nothing_in_the_same_system(tmp_path: Path) -> None:
     """A run of a dead incarnation that will not end: its reply comes when the next one has long gone on."""
     with alloy.AgentSystem(store=f"sqlite:///{tmp_path / 'agents.db'}") as system:
-        asked, go_on, late = threading.Event(), threading.Event(), threading.Event()
+        gate, late = Gate(), threading.Event()
 
         class Stubborn:
             """Will not be cancelled the first time."""
@@ -149,27 +150,20 @@ def test_an_incarnation_that_was_replaced_writes_nothing_in_the_same_system(tmp_
             times = 0
 
             async def complete(self, request: object, on_deltas: object = None) -> alloy.ModelReply:
-                import asyncio
-
                 self.times += 1
                 if self.times > 1:
                     return alloy.ModelReply(alloy.Message("assistant", "the new one's"))
-                asked.set()
-                while not go_on.is_set():
-                    try:
-                        await asyncio.sleep(0.005)
-                    except asyncio.CancelledError:
-                        continue
+                await wait_stubbornly(gate)
                 late.set()
                 return alloy.ModelReply(alloy.Message("assistant", "the old one's"))
 
         agent = system.spawn("ada", provider=Stubborn())
         told: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
         agent.send_message("go", told.put)
-        assert asked.wait(WAIT)
+        gate.arrived(timeout=WAIT)
         agent.crash("drill")
         assert told.get(timeout=WAIT).text == "the new one's"
-        go_on.set()
+        gate.release()
         assert late.wait(WAIT)
         assert agent.chat("again", timeout=WAIT).text == "the new one's"
         assert [message.text for message in agent.messages()][1::2] == ["the new one's"] * 2

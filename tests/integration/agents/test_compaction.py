@@ -123,13 +123,19 @@ def test_steering_that_comes_while_a_summary_is_written_joins_the_run(system: al
     check_sendable(result.messages)
 
 
-def test_a_cancel_while_a_summary_is_written_leaves_the_history_as_it_was(system: alloy.AgentSystem) -> None:
+def summarising(system: alloy.AgentSystem) -> tuple[alloy.AgentRef, queue.SimpleQueue[alloy.Result]]:
+    """An agent that waits for a summary which never comes (the next one does), and where its result will be."""
     gate = Gate()
     provider = answers(held(gate, "never"), "so far", "hi")
     agent = system.spawn("a", provider=provider, messages=EARLIER, **SMALL)
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
     agent.send_message("hello", results.put)
     gate.arrived()
+    return agent, results
+
+
+def test_a_cancel_while_a_summary_is_written_leaves_the_history_as_it_was(system: alloy.AgentSystem) -> None:
+    agent, results = summarising(system)
     agent.cancel_request()
     assert results.get(timeout=WAIT).status == "cancelled"
     assert agent.messages()[:12] == EARLIER
@@ -139,12 +145,7 @@ def test_a_cancel_while_a_summary_is_written_leaves_the_history_as_it_was(system
 
 
 def test_a_crash_while_a_summary_is_written_is_made_good(system: alloy.AgentSystem) -> None:
-    gate = Gate()
-    provider = answers(held(gate, "never"), "so far", "hi")
-    agent = system.spawn("a", provider=provider, messages=EARLIER, **SMALL)
-    results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
-    agent.send_message("hello", results.put)
-    gate.arrived()
+    agent, results = summarising(system)
     agent.crash()
     result = results.get(timeout=WAIT)
     assert (result.status, result.text) == ("completed", "hi")

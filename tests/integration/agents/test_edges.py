@@ -17,6 +17,7 @@ from alloy_actors.journal import RunEnded
 from alloy_actors.store.memory import MemoryStore
 from alloy_actors.testing import Gate, ScriptedProvider, hang, held, tool_call
 from tests.checks import check_sendable
+from tests.world.stubborn import wait_stubbornly
 
 WAIT = 5.0
 
@@ -27,15 +28,10 @@ class Stubborn:
     model = "stubborn"
 
     def __init__(self) -> None:
-        self.asked, self.release = threading.Event(), threading.Event()
+        self.gate = Gate()
 
     async def complete(self, request: object, on_deltas: object = None) -> alloy.ModelReply:
-        self.asked.set()
-        while not self.release.is_set():
-            try:
-                await asyncio.sleep(0.005)
-            except asyncio.CancelledError:
-                continue
+        await wait_stubbornly(self.gate)
         return alloy.ModelReply(alloy.Message("assistant", "late"))
 
 
@@ -98,10 +94,10 @@ def test_a_run_that_will_not_be_cancelled_does_not_keep_its_caller_waiting() -> 
     with alloy.AgentSystem(stop_timeout=0.2) as system:
         agent = system.spawn("a", provider=provider)
         agent.send_message("go", results.put)
-        assert provider.asked.wait(WAIT)
+        provider.gate.arrived(timeout=WAIT)
         agent.stop()
         assert results.get(timeout=WAIT).status == "cancelled"
-    provider.release.set()
+    provider.gate.release()
 
 
 def test_a_one_shot_run_that_will_not_be_cancelled_is_told_by_shutdown() -> None:
@@ -109,11 +105,11 @@ def test_a_one_shot_run_that_will_not_be_cancelled_is_told_by_shutdown() -> None
     results: queue.SimpleQueue[alloy.Result] = queue.SimpleQueue()
     thread = threading.Thread(target=lambda: results.put(alloy.run("go", provider=provider)))
     thread.start()
-    assert provider.asked.wait(WAIT)
+    provider.gate.arrived(timeout=WAIT)
     loop = loop_thread().thread
     alloy.shutdown(timeout=0.5)
     assert results.get(timeout=WAIT).status == "cancelled"
-    provider.release.set()
+    provider.gate.release()
     thread.join(WAIT)
     loop.join(WAIT)
 

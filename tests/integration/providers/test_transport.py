@@ -243,7 +243,7 @@ def test_the_idle_time_begins_anew_with_every_piece(run, serve, ask) -> None:
         for _ in range(12):
             writer.write(chunked(event("x")))
             await writer.drain()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # a real clock: twelve of these are longer than the idle timeout
         writer.write(chunked(event(None, "stop") + DONE) + END)
 
     server = serve(handler)
