@@ -33,7 +33,7 @@ def with_linear_patterns(cls: Any) -> Any:
         except ValidationError:
             yield Misfit(f"it does not match {wanted!r}")
 
-    return extend(cls, {"pattern": pattern})  # type: ignore[no-untyped-call]
+    return extend(cls, {"pattern": pattern})  # type: ignore[no-untyped-call]  # jsonschema has no types here
 
 
 @functools.lru_cache(maxsize=256)

@@ -60,7 +60,7 @@ def save(path: Path, session: Session) -> None:
     except OSError as error:
         if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
+                os.unlink(temporary)  # noqa: PTH108  (a string already)
         raise ConfigError(f"{path}: it cannot be written: {error.strerror}") from error
 
 
@@ -78,7 +78,7 @@ def _beside(path: Path, data: bytes) -> str:
             new.flush()
             os.fsync(new.fileno())
     except BaseException:
-        os.unlink(name)  # noqa: PTH108
+        os.unlink(name)  # noqa: PTH108  (a string already)
         raise
     return name
 

@@ -60,7 +60,7 @@ class DirectoryFiles(MemoryFiles):
             raise ConfigError(
                 f"DirectoryFiles: session={name!r} must be 1 to 128 letters, digits, '_', '-' and '.', and not only dots"
             )
-        self._root = os.path.abspath(os.path.join(os.path.expanduser(root), session))  # noqa: PTH100, PTH111, PTH118
+        self._root = os.path.abspath(os.path.join(os.path.expanduser(root), session))  # noqa: PTH100, PTH111, PTH118  (strings all the way)
         self._lock = threading.Lock()
 
     def view(self, path: str) -> str | list[str]:

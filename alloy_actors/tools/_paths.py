@@ -173,7 +173,7 @@ def absolute(path: str, working_directory: str) -> str:
         os.fsencode(path)
     except UnicodeEncodeError:
         raise ToolError(f"{path!r} is no path of a file: it holds half a character.") from None
-    parts = (os.getcwd(), os.path.expanduser(working_directory), os.path.expanduser(path))  # noqa: PTH109, PTH111
+    parts = (os.getcwd(), os.path.expanduser(working_directory), os.path.expanduser(path))  # noqa: PTH109, PTH111  (text, joined below)
     joined = os.path.join(*parts)  # noqa: PTH118  (strings all the way)
     # ".." stays: after a link it means the parent of where the link leads.
     return "/" + "/".join(part for part in joined.split("/") if part not in {"", "."})

@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_written_fails(
 ) -> None:
     make = tempfile.TemporaryFile
 
-    def read_only(*args: object, dir: Path | None = None, **options: object) -> object:  # noqa: A002
+    def read_only(*args: object, dir: Path | None = None, **options: object) -> object:  # noqa: A002  (of tempfile)
         if dir is not None:
             raise PermissionError(13, "Permission denied")
         return make(*args, dir=dir, **options)
