@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy_actors.actors.default import shutdown
 from alloy_actors.actors.system import AgentSystem
-from alloy_actors.cli import session_file
+from alloy_actors.cli import price_flags, session_file
 from alloy_actors.cli.providers import Choice, Providers, chosen
 from alloy_actors.cli.toolsets import load_tools
 from alloy_actors.errors import ConfigError
@@ -38,6 +38,7 @@ class Flags:
     quiet: bool
     verbose: bool
     max_budget_cents: float | None = None
+    prices: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
 
 
@@ -78,6 +79,7 @@ def started(flags: Flags) -> Iterator[Setting]:
                 "fallback_providers": fallbacks,
                 "timeout": flags.timeout,
                 "max_budget_cents": flags.max_budget_cents,
+                "model_metadata_overrides": price_flags.overrides(flags.prices, provider.model),
                 "context": {"allowed_paths": list(flags.allow)},
             }
             # What an earlier call was at when it was killed is over: nobody waits for it at a command line.

@@ -96,7 +96,15 @@ MaxBudgetCents = Annotated[
         "--max-budget-cents",
         min=0.0001,
         metavar="CENTS",
-        help="What a run may cost; the model has to be one with a known price.",
+        help="What a run may cost; the model's price has to be known, or given by --price.",
+    ),
+]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--price",
+        metavar="[MODEL=]INPUT/OUTPUT",
+        help="Dollars per million tokens, of this model or of the one named; may be given several times.",
     ),
 ]
 Session = Annotated[

@@ -61,6 +61,36 @@ def test_a_budget_on_a_model_without_a_price_is_a_mistake_on_the_command_line(ca
     assert "max_budget_cents: no price is known for the model" in said.err
 
 
+def test_a_price_on_the_command_line_makes_a_budget_hold_on_a_model_that_the_catalogue_does_not_know(
+    call: Call,
+) -> None:
+    flags = ["--provider", "demo", "--max-budget-cents", "5", "--json", "-q"]
+    dear = call("run", "go on and on", *flags, "--price", "1000000/1000000")
+    assert (dear.code, json.loads(dear.out)["status"]) == (4, "budget_exceeded")
+    free = call("run", "go", *flags, "--price", "0/0", "--price", "a/b=c=1/2")
+    assert (free.code, json.loads(free.out)["cost_cents"]) == (0, 0)
+
+
+def test_a_price_given_without_a_budget_makes_the_costs_known(call: Call) -> None:
+    said = call("run", "go", "--provider", "demo", "--price", "10000/20000", "--json", "-q")
+    document = json.loads(said.out)
+    usage = document["usage"]
+    assert document["cost_cents"] == pytest.approx(usage["input_tokens"] + 2 * usage["output_tokens"])
+
+
+@pytest.mark.parametrize("price", ["5", "1/2/3", "a/b", "-1/2", "nan/1", "model=", "model=1", ""])
+def test_a_price_that_is_none_is_refused_with_an_example(price: str, call: Call) -> None:
+    said = call("run", "go", "--provider", "demo", "--price", price)
+    assert (said.code, said.out) == (2, "")
+    assert f"--price {price!r}: write dollars per million tokens" in said.err
+
+
+def test_two_prices_of_one_model_are_refused(call: Call) -> None:
+    said = call("run", "go", "--provider", "demo", "--price", "x=1/2", "--price", "x=1/3")
+    assert (said.code, said.out) == (2, "")
+    assert "'x' has a price already" in said.err
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "much"])
 def test_a_budget_that_is_none_is_refused(limit: str, call: Call) -> None:
     said = call("run", "go", "--provider", "demo", "--max-budget-cents", limit)
