@@ -40,7 +40,7 @@ class Instant:
         self.max_in_flight = max_in_flight
         self._pauses = pauses
 
-    async def complete(self, request: ModelRequest, on_deltas: OnDeltas | None = None) -> ModelReply:  # noqa: ARG002
+    async def complete(self, request: ModelRequest, on_deltas: OnDeltas | None = None) -> ModelReply:  # noqa: ARG002  (the protocol)
         """Let others run in between, if told to."""
         for _ in range(self._pauses):
             await asyncio.sleep(0)

@@ -34,7 +34,7 @@ def refund(order: str, cents: int) -> str:
 class NoLargeRefunds(alloy.Middleware):
     """Nobody gives away more than 50 euros."""
 
-    async def before_tool_call(self, run: alloy.RunView, call: alloy.ToolCall) -> alloy.Block | None:  # noqa: ARG002
+    async def before_tool_call(self, run: alloy.RunView, call: alloy.ToolCall) -> alloy.Block | None:  # noqa: ARG002  (a hook gets both)
         return alloy.Block("more than a clerk may give") if call.input["cents"] > 5000 else None
 
 

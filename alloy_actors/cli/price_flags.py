@@ -25,25 +25,21 @@ def overrides(given: Iterable[str], model: str) -> dict[str, dict[str, dict[str,
     for text in given:
         name, _, pair = text.rpartition("=")
         name = name or model
-        parts = [_dollars(part) for part in pair.split("/")]
-        if len(parts) != 2 or None in parts:
+        try:
+            dollars_in, dollars_out = (_dollars(part) for part in pair.split("/"))
+        except ValueError:
             raise ConfigError(
                 f"--price {text!r}: write dollars per million tokens of input and of output, such as 0.5/2 "
                 "or house-model=0.5/2; 0/0 where it is free"
-            )
+            ) from None
         if name in prices:
-            raise ConfigError(f"--price {text!r}: {name!r} has a price already")
-        prices[name] = {
-            "dollars_per_million": {
-                kind: part for kind, part in zip(("input", "output"), parts, strict=True) if part is not None
-            }
-        }
+            raise ConfigError(f"--price {text!r}: {name!r} has a price already; give one for each model")
+        prices[name] = {"dollars_per_million": {"input": dollars_in, "output": dollars_out}}
     return prices
 
 
-def _dollars(text: str) -> float | None:
-    try:
-        dollars = float(text)
-    except ValueError:
-        return None
-    return dollars if math.isfinite(dollars) and dollars >= 0 else None
+def _dollars(text: str) -> float:
+    dollars = float(text)
+    if not 0 <= dollars < math.inf:  # which is false of a nan too
+        raise ValueError
+    return dollars

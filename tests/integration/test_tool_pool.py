@@ -60,7 +60,7 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for what another thread is about to do."""
     async with asyncio.timeout(LONG):
         while not condition():
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # it is the pool of threads that acts, and it tells nobody
 
 
 def texts(outcomes: list[ToolOutcome]) -> list[str]:

@@ -65,8 +65,9 @@ def test_a_price_on_the_command_line_makes_a_budget_hold_on_a_model_that_the_cat
     call: Call,
 ) -> None:
     flags = ["--provider", "demo", "--max-budget-cents", "5", "--json", "-q"]
-    dear = call("run", "go on and on", *flags, "--price", "1000000/1000000")
-    assert (dear.code, json.loads(dear.out)["status"]) == (4, "budget_exceeded")
+    for dear in ("1000000/1000000", "scripted-demo=1000000/1000000"):
+        stopped = call("run", "go on and on", *flags, "--price", dear)
+        assert (stopped.code, json.loads(stopped.out)["status"]) == (4, "budget_exceeded")
     free = call("run", "go", *flags, "--price", "0/0", "--price", "a/b=c=1/2")
     assert (free.code, json.loads(free.out)["cost_cents"]) == (0, 0)
 

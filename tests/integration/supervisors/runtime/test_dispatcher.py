@@ -343,7 +343,7 @@ def test_an_actor_that_waits_in_a_handler_is_still_itself_afterwards(start) -> N
     def ask_around(actor):
         mine = current()
         seen = other.ask(lambda actor: current())
-        sleep(0.001)
+        sleep(0.001)  # the library's own, which waits as itself
         return mine is current(), seen is not mine
 
     assert start().ask(ask_around, timeout=WAIT) == (True, True)

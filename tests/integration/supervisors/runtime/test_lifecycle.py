@@ -464,7 +464,7 @@ def test_sleep_ends_with_the_reason_of_the_request_to_stop(launched, script) -> 
 
 def test_sleep_in_on_stop_is_not_disturbed(launched, script) -> None:
     slept = []
-    one = launched(script, on_stop=lambda: sleep(0.01) or slept.append(1))
+    one = launched(script, on_stop=lambda: sleep(0.01) or slept.append(1))  # the sleep is what is tested
     request_stop(one.ref)
 
     assert (one.reason(), slept) == (Shutdown(), [1])
