@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from alloy_actors.errors import StoreError
 from alloy_actors.store._codec import NewerRecordError, decode
+from alloy_actors.store._heads import find
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,12 +57,14 @@ def read_records(connection: sqlite3.Connection, agent_id: str) -> list[Record]:
         StoreError: A record is damaged, missing, or from a newer version.
         sqlite3.Error: The file could not be read.
     """
-    rows, last = [], 0
     with one_moment(connection):
-        head = connection.execute("SELECT number, last FROM agents WHERE id = ?", (agent_id,)).fetchone()
-        if head is not None:
-            number, last = head
-            rows = connection.execute(_ROWS, {"number": number, "last": last}).fetchall()
+        number, last = find(connection, agent_id)
+        return read_chain(connection, agent_id, number, last)
+
+
+def read_chain(connection: sqlite3.Connection, agent_id: str, number: int | None, last: int) -> list[Record]:
+    """As `read_records`, for who knows where the log ends: the agent's row of `agents`, its newest of `records`."""
+    rows = connection.execute(_ROWS, {"number": number, "last": last}).fetchall()
     missing = rows[0][1] if rows else last
     if missing:
         msg = f"record {missing} of agent {agent_id!r} is missing: restore a backup, or delete the agent"

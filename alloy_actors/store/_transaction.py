@@ -13,6 +13,7 @@ from alloy_actors.errors import FencedError, StoreError
 from alloy_actors.journal import Accepted, RunBegan, Steered, Withdrawn, unfinished_by
 from alloy_actors.logs import log, traced
 from alloy_actors.store._codec import encode
+from alloy_actors.store._heads import TAIL, find, sum_up
 from alloy_actors.store._reading import CHAIN, checksum
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 # How many rows a statement takes: powers of two, so that few statements have to be kept compiled.
 _SIZES = tuple(1 << power for power in range(7, -1, -1))
 _INSERTS = {
-    size: f"INSERT INTO records (id, agent, prev, crc, data, change) VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * size)}"  # noqa: S608  (our own text)
+    size: f"INSERT INTO records (id, agent, prev, crc, change, data) VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * size)}"  # noqa: S608  (our own text)
     for size in _SIZES
 }
 # A transaction in itself: whether the store is still ours is part of it.
 _INSERT_ALONE = (
-    "INSERT INTO records (id, agent, prev, crc, data, change) "
+    "INSERT INTO records (id, agent, prev, crc, change, data) "
     "SELECT ?, ?, ?, ?, ?, ? WHERE (SELECT epoch FROM owner) = ?"
 )
 _DELETE_CHAIN = f"{CHAIN} DELETE FROM records WHERE id IN (SELECT id FROM chain)"  # noqa: S608  (our own text)
@@ -84,6 +85,7 @@ class LogTables:
         self._fenced = False  # and the log says so
         newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
         self._next_row: int = newest[0] + 1
+        self._summed: int = newest[0]  # by who opened the file
 
     def commit(self, group: list[Write]) -> None:
         """Write a group and leave the outcomes in it; one that cannot be written does not take others with it."""
@@ -126,16 +128,16 @@ class LogTables:
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._check_owner()
-            plan = _Plan(connection, self._next_row)
+            plan = _Plan(connection, self._next_row, self._summed)
             for write, data in encoded:
                 plan.add(write, data)
-            plan.insert_rows()
+            plan.finish()
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._next_row = plan.next_row
+        self._next_row, self._summed = plan.next_row, plan.summed
         for write, _data in encoded:
             write.head.number, write.head.last = plan.ends[write.head.agent_id]
             _note_accepted(write)
@@ -143,12 +145,12 @@ class LogTables:
     def _append_alone(self, write: Write, data: bytes | None) -> bool:
         """A lone append to a log that was written before, as one statement; False when it is not that."""
         head = write.head
-        if write.kind != "append" or data is None or head.number is None:
-            return False
         row = self._next_row
+        if write.kind != "append" or data is None or head.number is None or row - self._summed >= TAIL:
+            return False
         crc = checksum(head.agent_id, head.last, data)
         change = unfinished_by(write.records)
-        values = (row, head.number, head.last, crc, data, change, self._file.epoch)
+        values = (row, head.number, head.last, crc, change, data, self._file.epoch)
         if self._connection.execute(_INSERT_ALONE, values).rowcount != 1:
             self._check_owner()
         self._next_row = row + 1
@@ -196,12 +198,13 @@ class LogTables:
 class _Plan:
     """What a transaction has come to: rows that wait to be inserted, and where logs end after them."""
 
-    __slots__ = ("_connection", "_rows", "ends", "next_row")
+    __slots__ = ("_connection", "_rows", "ends", "next_row", "summed")
 
-    def __init__(self, connection: sqlite3.Connection, next_row: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, next_row: int, summed: int) -> None:
         self._connection = connection
-        self._rows: list[tuple[int, int, int, int, bytes, int]] = []
+        self._rows: list[tuple[int, int, int, int, int, bytes]] = []
         self.next_row = next_row
+        self.summed = summed  # the row up to which agents is up to date
         # By id and not by head: an agent that was retired and came back has two in one group.
         self.ends: dict[str, tuple[int | None, int]] = {}
 
@@ -209,7 +212,7 @@ class _Plan:
         head = write.head
         number, last = self._end(head)
         if write.kind != "append":
-            self.insert_rows()
+            self._sum_up()  # so that no row of what is deleted here is counted later
             if number is not None:
                 self._connection.execute(_DELETE_CHAIN, {"number": number, "last": last})
                 self._connection.execute(
@@ -226,12 +229,24 @@ class _Plan:
                 assert number is not None
             crc = checksum(head.agent_id, last, data)
             change = unfinished_by(write.records)
-            self._rows.append((self.next_row, number, last, crc, data, change))
+            self._rows.append((self.next_row, number, last, crc, change, data))
             last = self.next_row
             self.next_row += 1
         self.ends[head.agent_id] = (number, last)
 
-    def insert_rows(self) -> None:
+    def finish(self) -> None:
+        """Insert what waits for it; sum up when it is time to."""
+        if self.next_row - self.summed > TAIL:
+            self._sum_up()
+        else:
+            self._insert_rows()
+
+    def _sum_up(self) -> None:
+        self._insert_rows()
+        sum_up(self._connection)
+        self.summed = self.next_row - 1
+
+    def _insert_rows(self) -> None:
         rows, done = self._rows, 0
         while done < len(rows):
             size = next(size for size in _SIZES if size <= len(rows) - done)
@@ -248,8 +263,7 @@ class _Plan:
             return end
         if head.number is not None:
             return head.number, head.last
-        found = self._connection.execute("SELECT number, last FROM agents WHERE id = ?", (head.agent_id,))
-        return found.fetchone() or (None, 0)
+        return find(self._connection, head.agent_id)
 
 
 def _note_accepted(write: Write) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from alloy_actors.errors import ConfigError, FencedError, StoreError
 from alloy_actors.store._file import open_for_writing
+from alloy_actors.store._heads import IDS, UNFINISHED_IDS
 from alloy_actors.store._reading import read_records
 from alloy_actors.store._transaction import Head, LogTables, Write
 from alloy_actors.store._writer import GroupWriter
@@ -161,7 +162,7 @@ class SqliteStore:
         Raises:
             StoreError: The store could not be read.
         """
-        return self._ids("last > 0")
+        return self._ids(IDS)
 
     def unfinished(self) -> list[str]:
         """The ids of agents with requests that have no end, oldest first.
@@ -169,7 +170,7 @@ class SqliteStore:
         Raises:
             StoreError: The store could not be read.
         """
-        return self._ids("unfinished > 0")
+        return self._ids(UNFINISHED_IDS)
 
     def close(self) -> None:
         """Write and acknowledge what was appended, then let go of the file; a forked child's handle does nothing."""
@@ -183,15 +184,14 @@ class SqliteStore:
                 self._file.close()
                 _stores.discard(self)
 
-    def _ids(self, condition: Literal["last > 0", "unfinished > 0"]) -> list[str]:
+    def _ids(self, statement: str) -> list[str]:
         self._check_process()
         self._writer.flush()
         with self._reading:
             if self._closed:
                 raise _closed()
             try:
-                found = self._file.read.execute(f"SELECT id FROM agents WHERE {condition} ORDER BY number")  # noqa: S608  (our own text)
-                return [agent_id for (agent_id,) in found]
+                return [agent_id for (agent_id,) in self._file.read.execute(statement)]
             except sqlite3.Error as error:
                 msg = f"the agents of {self._file.path} could not be listed: {error}"
                 raise StoreError(msg) from error

@@ -17,6 +17,7 @@ from alloy_actors.errors import AlloyError, ConfigError, StoreError
 from alloy_actors.journal import ModelChanged, Seeded
 from alloy_actors.session import Session
 from alloy_actors.store._file import open_for_reading, open_for_writing
+from alloy_actors.store._heads import IDS
 from alloy_actors.store._reading import one_moment, read_records
 from alloy_actors.store.sqlite import SqliteStore
 
@@ -232,7 +233,7 @@ def _damage(reader: sqlite3.Connection) -> list[str]:
 
 def _summaries(reader: sqlite3.Connection) -> list[AgentSummary]:
     with one_moment(reader):
-        found = reader.execute("SELECT id FROM agents WHERE last > 0 ORDER BY number").fetchall()
+        found = reader.execute(IDS).fetchall()
         return [_summary(reader, agent_id) for (agent_id,) in found]
 
 

@@ -69,6 +69,37 @@ def test_an_older_store_opens_and_everything_in_it_goes_on(path: Path) -> None:
     ]
 
 
+def test_a_store_of_the_first_format_opens_too(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript("""
+        DROP TRIGGER appended;
+        CREATE TABLE agents1 (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, last INTEGER NOT NULL DEFAULT 0);
+        INSERT INTO agents1 SELECT number, id, last FROM agents;
+        DROP TABLE agents;
+        ALTER TABLE agents1 RENAME TO agents;
+        CREATE TABLE records1 (
+            id INTEGER PRIMARY KEY, agent INTEGER NOT NULL, prev INTEGER NOT NULL CHECK (prev < id),
+            crc INTEGER NOT NULL, data BLOB NOT NULL
+        );
+        INSERT INTO records1 SELECT id, agent, prev, crc, data FROM records;
+        DROP TABLE records;
+        ALTER TABLE records1 RENAME TO records;
+        CREATE TRIGGER appended AFTER INSERT ON records BEGIN
+            UPDATE agents SET last = new.id WHERE number = new.agent;
+        END;
+        PRAGMA user_version = 1;
+    """)
+    connection.close()
+    before = [(agent.id, agent.records, agent.running) for agent in upkeep.summaries(path)]
+    assert [agent for agent, _, _ in before] == ["idle", "busy"]
+    with SqliteStore(path) as store:
+        assert store.unfinished() == ["busy"]
+        assert append(store, "idle", store.take_token("idle"), *store.load("idle")[:1]) is None
+        assert store.unfinished() == ["idle", "busy"]
+    after = [(agent.id, agent.records, agent.running) for agent in upkeep.summaries(path)]
+    assert after == [("idle", before[0][1] + 1, None), before[1]]
+
+
 def test_an_older_session_is_taken_up(path: Path) -> None:
     session = alloy.Session.from_json((OLD / "session2.json").read_bytes())
     assert session.cost_cents is None
