@@ -45,9 +45,14 @@ def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def checksum(agent_id: str, prev: int, data: bytes) -> int:
+def seed_of(agent_id: str) -> int:
+    """What the checksums of an agent's rows begin with, so that another agent's row is noticed among them."""
+    return zlib.crc32(f"{agent_id}\0".encode("utf-8", "surrogatepass"))
+
+
+def checksum(seed: int, prev: int, data: bytes) -> int:
     """What stands beside a row's data: of all that says where the row belongs."""
-    return zlib.crc32(data, zlib.crc32(f"{agent_id}\0{prev}".encode("utf-8", "surrogatepass")))
+    return zlib.crc32(data, zlib.crc32(b"%d" % prev, seed))
 
 
 def read_records(connection: sqlite3.Connection, agent_id: str) -> list[Record]:
@@ -75,9 +80,10 @@ def read_chain(connection: sqlite3.Connection, agent_id: str, number: int | None
 def _decode_rows(agent_id: str, rows: Sequence[Row]) -> list[Record]:
     records: list[Record] = []
     accepted: dict[str, Message] = {}
+    seed = seed_of(agent_id)
     for row, prev, crc, data in rows:
         try:
-            if checksum(agent_id, prev, data) != crc:
+            if checksum(seed, prev, data) != crc:
                 msg = "its checksum is wrong"
                 raise ValueError(msg)
             records += decode(data, accepted)

@@ -14,7 +14,7 @@ from alloy_actors.journal import Accepted, RunBegan, Steered, Withdrawn, unfinis
 from alloy_actors.logs import log, traced
 from alloy_actors.store._codec import encode
 from alloy_actors.store._heads import TAIL, find, sum_up
-from alloy_actors.store._reading import CHAIN, checksum
+from alloy_actors.store._reading import CHAIN, checksum, seed_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,21 +40,30 @@ _DELETE_CHAIN = f"{CHAIN} DELETE FROM records WHERE id IN (SELECT id FROM chain)
 class Head:
     """An agent's token, and where its log ends."""
 
-    __slots__ = ("accepted", "agent_id", "last", "number", "token")
+    __slots__ = ("accepted", "agent_id", "last", "number", "seed", "token")
 
     def __init__(self, agent_id: str) -> None:
         self.agent_id = agent_id
-        self.token = 0  # under the store's lock; 0 is no token
+        self.seed = seed_of(agent_id)
+        # Under the store's lock:
+        self.token = 0  # 0 is no token
+        self.accepted: dict[str, Message] = {}  # messages on the disk whose runs have not begun
         # What the newest transaction left behind, for the next one only:
         self.number: int | None = None  # its row of agents; None before anything was written for it here
         self.last = 0
-        self.accepted: dict[str, Message] = {}  # messages in the log whose runs have not begun
 
 
 class Write:
-    """One append, compaction or deletion on its way to the disk; `error` is its outcome."""
+    """One append, compaction or deletion on its way to the disk; `error` is its outcome.
 
-    __slots__ = ("error", "head", "kind", "on_written", "records")
+    It is encoded here, by whoever hands it in: there the records are still in the processor's cache, which the writer's
+    thread has to fill anew after each wait for the disk.
+
+    Raises:
+        Exception: A record cannot be written down.
+    """
+
+    __slots__ = ("_accepted", "_noted", "change", "data", "error", "head", "kind", "on_written")
 
     def __init__(
         self,
@@ -63,11 +72,29 @@ class Write:
         records: Sequence[Record],
         on_written: OnAppended | None,
     ) -> None:
+        if kind != "append":
+            head.accepted = {}  # what comes after it must not refer to what was before it
         self.kind = kind
         self.head = head
-        self.records = records
+        self.data = encode(records, head.accepted) if records else None
+        self.change = unfinished_by(records)
         self.on_written = on_written
         self.error: Exception | None = None
+        self._accepted = head.accepted
+        self._noted = [record for record in records if isinstance(record, _NOTED)]
+
+    def written(self) -> None:
+        """It is on the disk: what is encoded from now on may refer to it."""
+        for record in self._noted:
+            if isinstance(record, Accepted):
+                self._accepted[record.request_id] = record.message
+            elif isinstance(record, Steered):
+                self._accepted.pop(record.steering_id, None)
+            else:
+                self._accepted.pop(record.request_id, None)
+
+
+_NOTED = (Accepted, RunBegan, Steered, Withdrawn)
 
 
 class LogTables:
@@ -89,16 +116,19 @@ class LogTables:
 
     def commit(self, group: list[Write]) -> None:
         """Write a group and leave the outcomes in it; one that cannot be written does not take others with it."""
-        self._commit(group)
+        if self._commit(group):
+            return
         failures = [write.error for write in group if isinstance(write.error, StoreError)]
         if failures:
             log.error(
                 "store_write_failed", store=self._file.path, writes=len(failures), **traced(failures[0])
             )
 
-    def _commit(self, group: list[Write]) -> None:
+    def _commit(self, group: list[Write]) -> bool:
+        """Write what can be written; whether that was all."""
         try:
-            self._run(group)
+            if len(group) > 1 or not self._append_alone(group[0]):
+                self._run(group)
         except FencedError as error:
             if not self._fenced:
                 self._fenced = True
@@ -108,11 +138,27 @@ class LogTables:
         except Exception as error:
             if len(group) > 1 and not _is_busy(error):
                 half = len(group) // 2
-                self._commit(group[:half])
-                self._commit(group[half:])
-                return
+                first, second = self._commit(group[:half]), self._commit(group[half:])
+                return first and second
             for write in group:
-                write.error = self._failure(write, error)
+                write.error = self.failure(write.head.agent_id, error)
+        else:
+            return True
+        return False
+
+    def _append_alone(self, write: Write) -> bool:
+        """A lone append to a log that was written before, as one statement; False when it is not that."""
+        head, data, row = write.head, write.data, self._next_row
+        if write.kind != "append" or data is None or head.number is None or row - self._summed >= TAIL:
+            return False
+        crc = checksum(head.seed, head.last, data)
+        values = (row, head.number, head.last, crc, write.change, data, self._file.epoch)
+        if self._connection.execute(_INSERT_ALONE, values).rowcount != 1:
+            self._check_owner()
+        self._next_row = row + 1
+        head.last = row
+        write.written()
+        return True
 
     def _run(self, group: list[Write]) -> None:
         """One transaction.
@@ -121,16 +167,13 @@ class LogTables:
             FencedError: Another process has taken over the store.
             sqlite3.Error: Nothing of the group was written.
         """
-        encoded = self._encode(group)
-        if len(encoded) == 1 and self._append_alone(*encoded[0]):
-            return
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._check_owner()
             plan = _Plan(connection, self._next_row, self._summed)
-            for write, data in encoded:
-                plan.add(write, data)
+            for write in group:
+                plan.add(write)
             plan.finish()
             connection.execute("COMMIT")
         except BaseException:
@@ -138,39 +181,9 @@ class LogTables:
                 connection.execute("ROLLBACK")
             raise
         self._next_row, self._summed = plan.next_row, plan.summed
-        for write, _data in encoded:
-            write.head.number, write.head.last = plan.ends[write.head.agent_id]
-            _note_accepted(write)
-
-    def _append_alone(self, write: Write, data: bytes | None) -> bool:
-        """A lone append to a log that was written before, as one statement; False when it is not that."""
-        head = write.head
-        row = self._next_row
-        if write.kind != "append" or data is None or head.number is None or row - self._summed >= TAIL:
-            return False
-        crc = checksum(head.agent_id, head.last, data)
-        change = unfinished_by(write.records)
-        values = (row, head.number, head.last, crc, change, data, self._file.epoch)
-        if self._connection.execute(_INSERT_ALONE, values).rowcount != 1:
-            self._check_owner()
-        self._next_row = row + 1
-        head.last = row
-        _note_accepted(write)
-        return True
-
-    def _encode(self, group: Sequence[Write]) -> list[tuple[Write, bytes | None]]:
-        encoded: list[tuple[Write, bytes | None]] = []
         for write in group:
-            head = write.head
-            if write.kind != "append":
-                head.accepted = {}  # what comes after it must not refer to what was before it
-            try:
-                data = encode(write.records, head.accepted) if write.records else None
-            except Exception as error:
-                write.error = self._failure(write, error)
-            else:
-                encoded.append((write, data))
-        return encoded
+            write.head.number, write.head.last = plan.ends[write.head.agent_id]
+            write.written()
 
     def _check_owner(self) -> None:
         (epoch,) = self._connection.execute("SELECT epoch FROM owner").fetchone()
@@ -178,7 +191,8 @@ class LogTables:
             msg = f"another process has taken over the store {self._file.path}: this one writes nothing more"
             raise FencedError(msg)
 
-    def _failure(self, write: Write, error: Exception) -> StoreError:
+    def failure(self, agent_id: str, error: Exception) -> StoreError:
+        """What an agent is told about a write that failed."""
         code = _code(error)
         if code == sqlite3.SQLITE_FULL:
             reason = "the disk, or the store's share of it, is full: make room"
@@ -188,7 +202,6 @@ class LogTables:
             reason = str(error)
         else:
             reason = f"a record cannot be written down ({type(error).__name__}: {error})"
-        agent_id = write.head.agent_id
         msg = f"the journal of agent {agent_id!r} could not be written to {self._file.path}: {reason}"
         failure = StoreError(msg, agent_id=agent_id)
         failure.__cause__ = error
@@ -208,8 +221,8 @@ class _Plan:
         # By id and not by head: an agent that was retired and came back has two in one group.
         self.ends: dict[str, tuple[int | None, int]] = {}
 
-    def add(self, write: Write, data: bytes | None) -> None:
-        head = write.head
+    def add(self, write: Write) -> None:
+        head, data = write.head, write.data
         number, last = self._end(head)
         if write.kind != "append":
             self._sum_up()  # so that no row of what is deleted here is counted later
@@ -227,9 +240,8 @@ class _Plan:
                 row = self._connection.execute("INSERT INTO agents (id) VALUES (?)", (head.agent_id,))
                 number = row.lastrowid
                 assert number is not None
-            crc = checksum(head.agent_id, last, data)
-            change = unfinished_by(write.records)
-            self._rows.append((self.next_row, number, last, crc, change, data))
+            crc = checksum(head.seed, last, data)
+            self._rows.append((self.next_row, number, last, crc, write.change, data))
             last = self.next_row
             self.next_row += 1
         self.ends[head.agent_id] = (number, last)
@@ -264,17 +276,6 @@ class _Plan:
         if head.number is not None:
             return head.number, head.last
         return find(self._connection, head.agent_id)
-
-
-def _note_accepted(write: Write) -> None:
-    accepted = write.head.accepted
-    for record in write.records:
-        if isinstance(record, Accepted):
-            accepted[record.request_id] = record.message
-        elif isinstance(record, (RunBegan, Withdrawn)):
-            accepted.pop(record.request_id, None)
-        elif isinstance(record, Steered):
-            accepted.pop(record.steering_id, None)
 
 
 def _code(error: Exception) -> int | None:

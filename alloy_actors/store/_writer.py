@@ -35,7 +35,7 @@ class GroupWriter(Generic[Work]):
         self._bell = threading.Lock()
         self._bell.acquire()
         self._queue: list[Work] = []
-        self._written: deque[Work] = deque()
+        self._written: deque[Work] = deque()  # filled by whoever writes, emptied by the writer's thread
         self._thread: threading.Thread | None = None
         self._waiting = False
         self._closed = False
@@ -83,12 +83,11 @@ class GroupWriter(Generic[Work]):
     def _run(self) -> None:
         while True:
             with self._lock:
-                self._waiting = not (self._queue or self._written or self._closed)
+                ending = self._closed
+                self._waiting = not (ending or self._queue or self._written)
                 wait = self._waiting
             if wait:
                 self._bell.acquire()
-            with self._lock:
-                ending = self._closed
             self._write_group()  # which waits for a group that another thread is writing
             self._tell_written()
             if ending:
@@ -100,17 +99,12 @@ class GroupWriter(Generic[Work]):
                 group, self._queue = self._queue, []
             if group:
                 self._commit(group)
-                with self._lock:
-                    self._written.extend(group)
+                self._written += group
 
     def _tell_written(self) -> None:
-        while True:
-            with self._lock:
-                written, self._written = self._written, deque()
-            if not written:
-                return
-            for work in written:
-                try:
-                    self._tell(work)
-                except Exception as error:
-                    log.error("store_callback_failed", **traced(error))
+        while self._written:
+            work = self._written.popleft()
+            try:
+                self._tell(work)
+            except Exception as error:
+                log.error("store_callback_failed", **traced(error))

@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Literal, Self
 
 from alloy_actors.errors import ConfigError, FencedError, StoreError
+from alloy_actors.logs import log, traced
 from alloy_actors.store._file import open_for_writing
 from alloy_actors.store._heads import IDS, UNFINISHED_IDS
 from alloy_actors.store._reading import read_records
@@ -204,23 +205,38 @@ class SqliteStore:
         records: Sequence[Record],
         on_written: OnAppended,
     ) -> None:
-        error: Exception
         if os.getpid() != self._pid:
-            error = self._forked()
-        else:
-            with self._lock:
-                # Checked at the call, not when it is written: what was appended before a newer token was taken counts,
-                # and whoever takes the token finds it in `load`.
-                head = self._heads.get(agent_id)
-                if self._closed:
-                    error = _closed()
-                elif head is None or head.token != token:
-                    error = FencedError(f"a newer incarnation of agent {agent_id!r} has its journal")
-                elif self._writer.submit(Write(kind, head, tuple(records), on_written)):
-                    return
-                else:
-                    error = _closed()
+            on_written(self._forked())
+            return
+        error = self._hand_in(kind, agent_id, token, records, on_written)
+        if error is None:
+            return
+        if isinstance(error, StoreError):
+            log.error("store_write_failed", store=self._file.path, writes=1, **traced(error))
         on_written(error)
+
+    def _hand_in(
+        self,
+        kind: Literal["append", "compact"],
+        agent_id: str,
+        token: int,
+        records: Sequence[Record],
+        on_written: OnAppended,
+    ) -> FencedError | StoreError | None:
+        """Give it to the writer, or return why not."""
+        with self._lock:
+            # Checked at the call, not when it is written: what was appended before a newer token was taken counts,
+            # and whoever takes the token finds it in `load`.
+            head = self._heads.get(agent_id)
+            if self._closed:
+                return _closed()
+            if head is None or head.token != token:
+                return FencedError(f"a newer incarnation of agent {agent_id!r} has its journal")
+            try:
+                write = Write(kind, head, records, on_written)
+            except Exception as error:
+                return self._tables.failure(agent_id, error)
+            return None if self._writer.submit(write) else _closed()
 
     def _check_process(self) -> None:
         if os.getpid() != self._pid:

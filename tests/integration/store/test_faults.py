@@ -15,7 +15,7 @@ from alloy_actors.content import Message, ToolCall, Usage
 from alloy_actors.errors import FencedError, StoreError
 from alloy_actors.journal import Replied, RunBegan
 from alloy_actors.store._file import Opened
-from alloy_actors.store._reading import checksum
+from alloy_actors.store._reading import checksum, seed_of
 from alloy_actors.store.sqlite import SqliteStore
 from tests.integration.store.support import WAIT, accepted, append, fill, numbers, python
 
@@ -217,7 +217,7 @@ def test_a_missing_record_is_noticed(written: Path) -> None:
 def test_a_record_of_a_newer_version_is_refused_as_such(written: Path) -> None:
     newest, before = rows(written, "bob")[-1], rows(written, "bob")[-2]
     data = b'[["dreamt","r9"]]'
-    crc = checksum("bob", before, data)
+    crc = checksum(seed_of("bob"), before, data)
     change(written, "UPDATE records SET data = ?, crc = ? WHERE id = ?", data, crc, newest)
     with (
         SqliteStore(written) as store,
