@@ -58,6 +58,9 @@ class _WakeUps:
         self._loop = weakref.ref(loop)
         self._answered: list[Append] = []
 
+    def are_of(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return self._loop() is loop
+
     def add(self, append: Append) -> None:
         with self._lock:
             self._answered.append(append)
@@ -82,13 +85,12 @@ class _WakeUps:
         return answered
 
 
-_wakeups: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _WakeUps] = weakref.WeakKeyDictionary()
-_wakeups_lock = threading.Lock()
+_here = threading.local()
 
 
 def _wakeups_of(loop: asyncio.AbstractEventLoop) -> _WakeUps:
-    with _wakeups_lock:
-        wakeups = _wakeups.get(loop)
-        if wakeups is None:
-            wakeups = _wakeups[loop] = _WakeUps(loop)
-        return wakeups
+    """Those of the loop that this thread runs."""
+    wakeups: _WakeUps | None = getattr(_here, "wakeups", None)
+    if wakeups is None or not wakeups.are_of(loop):
+        wakeups = _here.wakeups = _WakeUps(loop)
+    return wakeups

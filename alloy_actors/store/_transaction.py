@@ -108,6 +108,7 @@ class LogTables:
     def __init__(self, opened: Opened, busy_timeout: float) -> None:
         self._file = opened
         self._connection = opened.write
+        self._cursor = opened.write.cursor()  # of lone appends
         self._busy_timeout = busy_timeout
         self._fenced = False  # and the log says so
         newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
@@ -153,7 +154,7 @@ class LogTables:
             return False
         crc = checksum(head.seed, head.last, data)
         values = (row, head.number, head.last, crc, write.change, data, self._file.epoch)
-        if self._connection.execute(_INSERT_ALONE, values).rowcount != 1:
+        if self._cursor.execute(_INSERT_ALONE, values).rowcount != 1:
             self._check_owner()
         self._next_row = row + 1
         head.last = row
