@@ -110,6 +110,8 @@ class AgentConfig(RunConfig):
             `reset()` does not begin it anew. Checked as `max_budget_cents` is.
         max_pending: Requests that may wait behind the running one.
         result_ttl: Seconds a finished result stays readable by its request id.
+        idle_timeout: Seconds without anything to do after which the agent sleeps: its conversation leaves the memory,
+            and is read from the store again when something needs it. Only with a store on disk. None: never.
         subscribe: Topics of the system; what is published on them becomes requests. `max_pending` does not hold for
             those.
         on_shutdown: Called once with the agent's `Session` when it has ended for good and its last run has left; may
@@ -121,6 +123,7 @@ class AgentConfig(RunConfig):
     lifetime_budget_cents: Cents | None = None
     max_pending: Count = 64
     result_ttl: Seconds = 3600.0
+    idle_timeout: Seconds | None = None
     subscribe: tuple[str, ...] = ()
     on_shutdown: Callable[[Session], object] | None = None
 

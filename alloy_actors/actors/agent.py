@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from alloy_actors.actors.entry import AgentEntry
     from alloy_actors.actors.health import Health
+    from alloy_actors.content import Usage
     from alloy_actors.conversation import RunState
     from alloy_actors.errors import AlloyError
     from alloy_actors.journal import Journal, Record
@@ -76,6 +77,8 @@ class AgentActor(PooledActor):
         match message:
             case msg.Wake():
                 self._take_next()
+            case msg.Doze():
+                self._doze()
             case msg.RunDone():
                 self._run_done(message)
             case msg.RunCrashed():
@@ -88,16 +91,20 @@ class AgentActor(PooledActor):
             case msg.Restore():
                 self._restore()
             case msg.GetMessages():
+                self._awake()
                 return self._messages()
             case msg.GetUsage():
-                return self._conversation.usage
+                return self._usage()
             case msg.GetHealth():
                 return self._health()
             case msg.GetSession():
+                self._awake()
                 return self._session()
             case msg.SetModel():
+                self._awake()
                 self._set_model(message)
             case msg.Reset():
+                self._awake()
                 return self._reset()
             case msg.CrashNow():
                 raise DrillError(message.reason or "crashed on purpose")
@@ -107,6 +114,8 @@ class AgentActor(PooledActor):
 
     def on_stop(self) -> None:
         entry = self._entry
+        if entry.sleep is not None:
+            entry.sleep.cancel()
         if (run := entry.run) is not None:
             if entry.fenced is not None:
                 run.abandon()
@@ -116,6 +125,8 @@ class AgentActor(PooledActor):
                 run.cancel("the agent was stopped")
 
     def on_failure(self, *_error: object) -> None:
+        if self._entry.sleep is not None:
+            self._entry.sleep.cancel()
         if (run := self._entry.run) is not None:
             run.abandon()
 
@@ -130,6 +141,8 @@ class AgentActor(PooledActor):
             entry.run.abandon()
             entry.run = None
         entry.take_unwritten()  # what is in the log is what counts
+        if entry.sleep is not None:
+            entry.sleep.end()  # the last incarnation's
         if (folded := entry.take_folded()) is not None:
             self._journal, self._conversation = folded
         else:
@@ -147,6 +160,7 @@ class AgentActor(PooledActor):
         entry.up(self.actor_ref)
         if entry.last_exit is not None:
             entry.book.note()  # another process may have taken the log over, and gone on with what was ours
+        self._watch()
         self._take_next()
 
     def _take_up(self, state: RunState) -> None:
@@ -176,13 +190,40 @@ class AgentActor(PooledActor):
             self._entry.fenced = error
             stop_self(Shutdown("fenced"))
 
+    # -- sleeping ----------------------------------------------------------------------------------------------
+
+    def _doze(self) -> None:
+        sleep = self._entry.sleep
+        assert sleep is not None
+        if self._request is None and sleep.begin(self._conversation):
+            self._conversation, self._before_run = Conversation(), NO_HISTORY
+        else:
+            self._watch()
+
+    def _awake(self) -> None:
+        """Have the conversation here."""
+        sleep = self._entry.sleep
+        if sleep is None:
+            return
+        sleep.used()
+        if (conversation := sleep.end()) is not None:
+            self._conversation = conversation
+            self._watch()
+
+    def _watch(self) -> None:
+        if (sleep := self._entry.sleep) is not None:
+            sleep.watch(partial(_tell, self.actor_ref, msg.DOZE))
+
     # -- runs --------------------------------------------------------------------------------------------------
 
     def _take_next(self) -> None:
         while self._request is None and self._journal is not None:
             item, self._taken = self._taken or self._entry.book.take(), None
             if item is None:
+                if self._entry.sleep is not None and self._entry.sleep.is_recalled:
+                    self._awake()
                 return
+            self._awake()
             if isinstance(item, Control):
                 self.on_receive(item.message)
             else:
@@ -245,6 +286,8 @@ class AgentActor(PooledActor):
             self._conversation.messages = list(self._before_run)
         self._request = None
         self._entry.run = None
+        if self._entry.sleep is not None:
+            self._entry.sleep.used()
         self._take_next()
 
     # -- answers -----------------------------------------------------------------------------------------------
@@ -255,7 +298,21 @@ class AgentActor(PooledActor):
             return tuple(self._conversation.messages)
         return (*self._before_run, self._request.message)
 
+    def _usage(self) -> Usage:
+        sleep = self._entry.sleep
+        remembered = sleep.remembered if sleep is not None else None
+        return self._conversation.usage if remembered is None else remembered.usage
+
     def _health(self) -> Health:
+        sleep = self._entry.sleep
+        if sleep is not None and (remembered := sleep.remembered) is not None:
+            return self._entry.health(
+                status="asleep",
+                turns=remembered.turns,
+                message_count=remembered.message_count,
+                usage=remembered.usage,
+                cost_cents=remembered.cost_cents,
+            )
         return self._entry.health(
             status="idle" if self._request is None else "running",
             turns=self._conversation.turns,

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from alloy_actors.actors.request import Cancel, OnResult
+    from alloy_actors.actors.restoring import Finished
     from alloy_actors.content import Message
     from alloy_actors.journal import Journal, OnAppended, Record, Store
+
+
+class LetGoError(Exception):
+    """The results have to be read from the log first."""
+
 
 INTERRUPTED = "the request was interrupted by a newer message"
 
@@ -71,6 +77,7 @@ class RequestBook:
         "_rest",
         "_running",
         "agent_id",
+        "has_let_go",
     )
 
     def __init__(
@@ -90,6 +97,7 @@ class RequestBook:
         self._queue = Line()
         self._open: dict[str, Request] = {}  # recording, queued and running ones
         self._finished = KeptResults(result_ttl)
+        self.has_let_go = False  # the finished ones that are not here are in the log
         self._running: Request | None = None
         self._joined: tuple[Request, ...] = ()  # those that are part of its run
         self._closed: str | None = None  # why nothing is accepted
@@ -126,7 +134,9 @@ class RequestBook:
             self._began = time.monotonic()
             return self._log.begin_incarnation()
 
-    def accept(self, request: Request, *, bounded: bool = True, rides: bool = False) -> Request:
+    def accept(
+        self, request: Request, *, bounded: bool = True, rides: bool = False, named: bool = False
+    ) -> Request:
         """Take a request in; it is accepted when `recorded` has returned.
 
         Args:
@@ -136,6 +146,7 @@ class RequestBook:
                 no request, and its `refused` says why.
             bounded: Whether `max_pending` holds, and a drain refuses it. What a topic says has nobody to try again: it is
                 kept for the next start.
+            named: Its id is the caller's own: there may have been one with it.
 
         Returns:
             The request itself, or the earlier one with the same id.
@@ -145,8 +156,11 @@ class RequestBook:
             BusyError: There is another request, and this one is not to wait.
             AgentDownError: The agent is stopped or parked, or its system is about to be.
             ConfigError: The id is known with another message.
+            LetGoError: It may be known, but the sleeping agent has let go of what there was.
         """
         with self._lock:
+            if named and self.has_let_go and self._closed is None:
+                raise LetGoError
             known = self._open.get(request.id) or self._finished.get(request.id)
             if known is not None:
                 if known.message != request.message:
@@ -205,6 +219,22 @@ class RequestBook:
                 request = Request(result.request_id, message, None, (), None)
                 request.state, request.result = "finished", result
                 self._finished.keep(request, age)
+
+    def let_go(self) -> bool:
+        """Forget the results that are kept, which the log has; False when there is something to do."""
+        with self._lock:
+            if self._open or self._queue or self._closed is not None or self._draining is not None:
+                return False
+            self._finished.clear()
+            self.has_let_go = True
+            return True
+
+    def recalled(self, finished: Iterable[Finished]) -> None:
+        """Keep again what was let go of."""
+        with self._lock:
+            for one in finished:
+                self.remember(one.message, one.result, one.age)
+            self.has_let_go = False
 
     def recorded(self, request: Request) -> None:
         """Wait until the store has the request, and let the agent know of it.

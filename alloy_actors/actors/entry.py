@@ -23,6 +23,7 @@ from alloy_actors.actors.loop_thread import loop_lag
 from alloy_actors.actors.messages import WAKE, Fenced
 from alloy_actors.actors.request import Request
 from alloy_actors.actors.restoring import end_of_run, fold
+from alloy_actors.actors.sleep import Sleep
 from alloy_actors.actors.topics import AgentTopics
 from alloy_actors.approvals import Approvals
 from alloy_actors.content import NO_USAGE, Usage
@@ -88,6 +89,7 @@ class AgentEntry:
         "restarts",
         "run",
         "runner",
+        "sleep",
         "stop_requested",
         "store",
         "topics",
@@ -113,6 +115,7 @@ class AgentEntry:
         self.callbacks = callbacks
         self.topics = AgentTopics(pubsub, agent_id, config.subscribe)
         self.book = RequestBook(agent_id, store, config.max_pending, config.result_ttl, self)
+        self.sleep = Sleep(self, config.idle_timeout) if config.idle_timeout is not None else None
         self._over = over
         self.hooks = (
             Hooks(config.middleware, callbacks.run, config.loop or runner.loop)
@@ -196,6 +199,38 @@ class AgentEntry:
         """What `leave_unwritten` has kept, for the one who writes it now."""
         records, self._unwritten = self._unwritten, ()
         return records
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether the log lacks something that happened."""
+        return bool(self._unwritten)
+
+    def recall(self) -> None:
+        """Have the results in the book again, should the agent sleep.
+
+        Raises:
+            AgentDownError: It will never wake.
+            StoreError: Its journal could not be read.
+        """
+        if self.sleep is None or not self.sleep.is_asleep:
+            return
+        if self.over:
+            msg = f"agent {self.name!r} was asleep when it was stopped: what it kept is in the store"
+            raise AgentDownError(msg)
+        self.sleep.recall()
+
+    def result(self, request_id: str) -> Result | None:
+        """The result of a finished request, also while the agent sleeps.
+
+        Raises:
+            AgentDownError: It was stopped while it slept.
+            StoreError: It sleeps, and its journal could not be read.
+        """
+        while True:
+            self.recall()
+            result = self.book.result(request_id)
+            if result is not None or not self.book.has_let_go:
+                return result
 
     def wake(self) -> None:
         """Tell the actor that its book may hold something; one that comes up reads the book anyway."""
@@ -426,7 +461,7 @@ class AgentEntry:
     def health(
         self,
         *,
-        status: Literal["idle", "running", "starting", "restarting", "parked", "stopped"],
+        status: Literal["idle", "running", "asleep", "starting", "restarting", "parked", "stopped"],
         turns: int = 0,
         message_count: int = 0,
         usage: Usage = NO_USAGE,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import pykka
 
 from alloy_actors.actors.blocking import blocking_region
+from alloy_actors.actors.book import LetGoError
 from alloy_actors.actors.callbacks import deliver_to
 from alloy_actors.actors.guard import chain
 from alloy_actors.actors.request import Request
@@ -51,7 +52,14 @@ def accept(
         when_busy: See `AgentRef.send_message`.
         rides: See `RequestBook.accept`; then `wait` says what becomes of it.
     """
-    request = _submit(entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy, rides=rides)
+    request = None
+    while request is None:
+        try:
+            request = _submit(
+                entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy, rides=rides
+            )
+        except LetGoError:
+            entry.recall()
     if not (rides and request.rides):
         entry.book.recorded(request)
     return request
@@ -69,7 +77,14 @@ async def aaccept(
     rides: bool = False,
 ) -> Request:
     """`accept` for coroutines."""
-    request = _submit(entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy, rides=rides)
+    request = None
+    while request is None:
+        try:
+            request = _submit(
+                entry, call, said, request_id, on_events, waits=waits, when_busy=when_busy, rides=rides
+            )
+        except LetGoError:
+            await asyncio.to_thread(entry.recall)
     if not (rides and request.rides):
         await entry.book.arecorded(request)
     return request
@@ -146,7 +161,8 @@ def _submit(
         when_busy,
     )
     # Who listens to a run hears of its beginning before the store has taken that: then it must not fail.
-    return entry.book.accept(request, rides=rides and entry.topics.listeners(on_events) is None)
+    rides = rides and entry.topics.listeners(on_events) is None
+    return entry.book.accept(request, rides=rides, named=request_id is not None)
 
 
 def _unless_refused(request: Request, result: Result) -> Result:

@@ -14,7 +14,7 @@ class Health:
     """How an agent is doing.
 
     Args:
-        status: "idle" or "running" while it is up; else "starting", "restarting", "parked" or "stopped".
+        status: "idle" or "running" while it is up, "asleep" when it was idle for `idle_timeout`; else "starting", "restarting", "parked" or "stopped".
         model: The model that answers the next request.
         turns: Replies in the last run that has ended.
         message_count: Messages in the conversation.
@@ -28,7 +28,7 @@ class Health:
         loop_lag: Seconds by which the runtime's event loop is late; 0.0 when it is at ease.
     """
 
-    status: Literal["idle", "running", "starting", "restarting", "parked", "stopped"]
+    status: Literal["idle", "running", "asleep", "starting", "restarting", "parked", "stopped"]
     model: str
     turns: int
     message_count: int

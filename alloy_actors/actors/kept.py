@@ -36,6 +36,10 @@ class KeptResults:
         self._prune()
         return self._requests.get(request_id)
 
+    def clear(self) -> None:
+        """Keep none of them."""
+        self._requests.clear()
+
     def __contains__(self, request_id: str) -> bool:
         return self.get(request_id) is not None
 

@@ -22,6 +22,11 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class Doze:
+    """It may be time to sleep."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunDone:
     """A run has left by its door; the conversation is the actor's again. None: there was no run."""
 
@@ -84,4 +89,5 @@ class CrashNow:
 
 
 WAKE = Wake()
+DOZE = Doze()
 RESTORE = Restore()

@@ -295,9 +295,16 @@ class AgentRef(ApprovalCalls):
         return self.cancel_request(request_id)
 
     def result(self, request_id: str) -> Result | None:
-        """The result of a finished request within `result_ttl` seconds; None while it is not there (any more)."""
+        """The result of a finished request within `result_ttl` seconds; None while it is not there (any more).
+
+        An agent that sleeps (`idle_timeout`) reads its journal for it, on this thread.
+
+        Raises:
+            AgentDownError: It was stopped while it slept.
+            StoreError: It could not be read.
+        """
         self._entry.check_process()
-        return self._entry.book.result(request_id)
+        return self._entry.result(request_id)
 
     # -- the agent itself --------------------------------------------------------------------------------------
 

@@ -397,6 +397,12 @@ class AgentSystem:
         agent_id = name
         if agent_id is None:
             agent_id = session.id if session is not None else f"agent-{uuid.uuid4().hex}"
+        if config.idle_timeout is not None and not self._store.durable:
+            message = (
+                "spawn: idle_timeout lets an agent's conversation leave the memory, and this system has it nowhere else: "
+                "give AgentSystem(store='sqlite:///agents.db') a store on disk, or leave the option out"
+            )
+            raise ConfigError(message)
         runner = self.runner(config.loop)
         entry = AgentEntry(
             agent_id, agent_id, config, self._store, runner, Callbacks(), self._pubsub, self._free_name

@@ -32,6 +32,7 @@ STYLES = {
     "running": "bold green",
     "idle": "",
     "starting": "yellow",
+    "asleep": "dim",
     "restarting": "bold yellow",
     "parked": "bold red",
     "stopped": "dim",

@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from alloy_actors.actors.book import RequestBook
+from alloy_actors.actors.book import LetGoError, RequestBook
 from alloy_actors.actors.request import Control, Request
+from alloy_actors.actors.restoring import Finished
 from alloy_actors.content import user
 from alloy_actors.errors import (
     AgentDownError,
@@ -249,6 +250,31 @@ def test_results_are_kept_for_their_time() -> None:
     bench.accept("a")
     bench.book.finish("a", result("a"))
     assert bench.book.result("a") is None
+
+
+def test_what_was_let_go_of_has_to_be_recalled_before_an_id_may_be_known(bench: Bench) -> None:
+    request = bench.accept("a")
+    bench.book.take()
+    bench.book.finish("a", result("a"))
+    assert bench.book.let_go()
+    assert bench.book.has_let_go
+    assert bench.book.result("a") is None
+    with pytest.raises(LetGoError):
+        bench.book.accept(rider("a"), named=True)
+    bench.book.accept(rider("made up"))  # which nobody can have used before
+    bench.book.recalled([Finished(request.message, result("a"), 0.0)])
+    assert bench.book.accept(rider("a"), named=True).result == bench.book.result("a") == result("a")
+
+
+def test_nothing_is_let_go_of_while_there_is_something_to_do() -> None:
+    waiting, asked, closed, draining = Bench(), Bench(), Bench(), Bench()
+    waiting.accept("a")
+    asked.book.control(Control("reset"))
+    closed.book.close("stopped", cancelled, withdraw=True)
+    draining.book.drain("the system is being stopped")
+    for bench in (waiting, asked, closed, draining):
+        assert not bench.book.let_go()
+        assert not bench.book.has_let_go
 
 
 def test_a_new_incarnation_fences_the_journal_of_the_old_one(bench: Bench) -> None:
