@@ -52,6 +52,7 @@ WRONG: dict[str, tuple[object, ...]] = {
     "output_retries": (-1, None, *WHOLE),
     "max_pending": (-1, None, *WHOLE),
     "result_ttl": (*NUMBER, None),
+    "idle_timeout": NUMBER,
     "max_tokens": (0, -1, *WHOLE),
     "max_budget_cents": NUMBER,
     "lifetime_budget_cents": NUMBER,
