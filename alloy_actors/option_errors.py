@@ -20,7 +20,6 @@ OF_PROVIDERS: Final = frozenset(
         "extra_headers",
         "first_byte_timeout",
         "http_client",
-        "idle_timeout",
         "max_in_flight",
         "max_reply_bytes",
         "model",

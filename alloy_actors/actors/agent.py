@@ -340,10 +340,12 @@ class AgentActor(PooledActor):
         self._refuse_while_busy("reset")
         base = Seeded((), self._conversation.usage, DROPPED, self._conversation.cost)
         self._conversation.apply(base)
-        self._entry.take_unwritten()  # it is over with that as well
+        unwritten = self._entry.take_unwritten()  # it is over with that as well
         written: PooledFuture[None] = PooledFuture()
 
         def answer(error: Exception | None) -> None:
+            if error is not None:  # the log is as it was, and lacks what it lacked
+                self._entry.leave_unwritten((*unwritten, *self._entry.take_unwritten()))
             self._fail_on_error(error)  # the next incarnation has what the log has
             into(written)(error)
 

@@ -400,7 +400,8 @@ class AgentSystem:
         if config.idle_timeout is not None and not self._store.durable:
             message = (
                 "spawn: idle_timeout lets an agent's conversation leave the memory, and this system has it nowhere else: "
-                "give AgentSystem(store='sqlite:///agents.db') a store on disk, or leave the option out"
+                "give AgentSystem(store='sqlite:///agents.db') a store on disk, or leave the option out "
+                "(the limit between two pieces of a model's answer is the provider's own idle_timeout)"
             )
             raise ConfigError(message)
         runner = self.runner(config.loop)

@@ -305,6 +305,16 @@ FOUND = {
         no("restart"),
         no("progress", "handle"),
     ],
+    "what a run could not write is not forgotten by a reset that could not be written either": [
+        no("send", "queue"),
+        settled("crash"),
+        no("fill", full=True),
+        no("kill"),
+        no("ask", "reset when idle"),
+        settled("restart"),
+        no("fill", full=False),
+        no("stop", agent_only=True),
+    ],
 }
 """What was found by the test above, made small."""
 
