@@ -71,6 +71,8 @@ WEIGHTS = {
     step("stream"): 2,
     step("hook", st.sampled_from(["raise", "halt", "block", "edit", "approval", "wait"])): 3,
     step("end_hook"): 2,
+    step("send_again", st.integers(0, 3)): 2,
+    step("doze"): 4,
     step("decide", st.sampled_from(["approve", "deny"])): 2,
     step("cancel", st.integers(0, 3)): 2,
     step("ask", st.sampled_from(["messages", "reset", "reset when idle", "set_model"])): 2,

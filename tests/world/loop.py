@@ -19,6 +19,15 @@ class StillLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """There is no other thread: it is done before the loop goes on."""
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
     def has_work(self) -> bool:
         timers = [handle for handle in self._scheduled if not handle.cancelled()]
         return bool(self._ready) or any(handle.when() <= self.now for handle in timers)

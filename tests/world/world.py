@@ -12,19 +12,28 @@ from structlog.testing import capture_logs
 
 import alloy_actors as alloy
 from alloy_actors import deadline, tool_execution, tool_runner
-from alloy_actors.actors import messages
+from alloy_actors.actors import messages, sleep
 from alloy_actors.content import NO_USAGE
 from alloy_actors.conversation import Conversation
 from alloy_actors.errors import AlloyError, ToolError
 from alloy_actors.journal import Accepted, Reminded, RequestSent, RunEnded, Seeded, WasCompacted
 from alloy_actors.provider import ModelReply
 from alloy_actors.testing import USAGE, reply
+from supervisors.testing import FakeClock
 from tests.checks import check_consent, check_journal, check_sendable
 from tests.faults.effects import Effect, check_effects
 from tests.world.process import NAME, Called, Process
 from tests.world.store import Disk
 
-OPTIONS = {"max_turns": 4, "max_pending": 4, "timeout": 60.0, "tool_timeout": 20.0, "max_retries": 1}
+IDLE = 30.0
+OPTIONS = {
+    "idle_timeout": IDLE,
+    "max_turns": 4,
+    "max_pending": 4,
+    "timeout": 60.0,
+    "tool_timeout": 20.0,
+    "max_retries": 1,
+}
 BUG = RuntimeError("a bug")
 EARLIER = (alloy.Message("user", "long ago"), alloy.Message("assistant", "an answer " * 5)) * 3
 
@@ -77,6 +86,7 @@ class World:
         self.disk = Disk()
         self.effects: list[str] = []
         self.sent: list[Sent] = []
+        self.again: list[Sent] = []  # with the ids of earlier ones
         self.dead: list[Process] = []  # killed, or stopped in an orderly way
         self.losers: list[Process] = []  # alive, and without their store
         self._kind: dict[str, Any] = {"listens": listens, "hooks": hooks, **OPTIONS, **options}
@@ -87,12 +97,14 @@ class World:
             self._usage = NO_USAGE
         self._numbers = itertools.count(1)
         self._now = 1000.0
+        self._naps = FakeClock()  # by which agents are idle
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         still = SimpleNamespace(monotonic=lambda: self._now)
         for module in (deadline, tool_execution, tool_runner):
             self._stack.enter_context(mock.patch.object(module, "time", still))
+        self._stack.enter_context(mock.patch.object(sleep, "CLOCK", self._naps))
         self._stack.enter_context(capture_logs())
         self.process = self._start()
         return self
@@ -132,6 +144,18 @@ class World:
         sent = Sent(f"r{next(self._numbers)}", self.process, kind)
         self.sent.append(sent)
         self.process.run(sent.send())
+
+    def send_again(self, back: int) -> None:
+        """The same message with the same id, as from a client that did not hear the answer."""
+        if back < len(self.sent):
+            first = self.sent[-1 - back]
+            again = Sent(first.id, self.process, "queue" if first.kind == "reject" else first.kind)
+            self.again.append(again)
+            self.process.run(again.send())
+
+    def doze(self) -> None:
+        """Nothing happens for so long that idle agents sleep."""
+        self._naps.advance(IDLE)
 
     def cancel(self, back: int) -> None:
         """The running one, or one of the newest."""
@@ -318,6 +342,7 @@ class World:
 
     def advance(self, seconds: float) -> None:
         self._now += seconds
+        self._naps.advance(seconds)
         for process in self.alive:
             process.loop.now = self._now
 
@@ -333,7 +358,7 @@ class World:
         check_sendable(folded.messages)
         check_journal(self.disk.all, idle=False)
         check_consent(self.disk.all)
-        for sent in self.sent:
+        for sent in (*self.sent, *self.again):
             assert len(sent.told) <= 1, f"{sent.id} was told {len(sent.told)} times"
 
     def finish(self) -> None:
@@ -389,6 +414,7 @@ class World:
     def _check_restart(self) -> None:
         """After an orderly stop another process finds the same, and has nothing to do."""
         before = self.process
+        before.actor._awake()
         live = before.actor._conversation
         self.stop(agent_only=False)
         self.process.settle()
@@ -408,6 +434,7 @@ class World:
     def _check_end(self) -> None:
         ended = check_journal(self.disk.all)
         accepted = {record.request_id for record in self.disk.all if isinstance(record, Accepted)}
+        accepted -= {sent.id for sent in self.again}  # one that was refused may have been taken then
         for sent in self.sent:
             promised = sent.accepted or any("is kept in the store" in str(told.error) for told in sent.told)
             assert not promised or sent.id in ended, f"{sent.id} is lost"
