@@ -104,7 +104,7 @@ COMPARISONS = {
     "store-w1": Comparison(
         "W1 with the journal on disk: a lone agent waits for every commit itself",
         {"MemoryStore": ("store", "w1_memory"), "SqliteStore": ("store", "w1_sqlite")},
-        Bar(2.0, 4.0, "x"),
+        Bar(2.0, 2.2, "x"),
     ),
     "store-w2": Comparison(
         "W2 with the journal on disk: 500 agents share commits",

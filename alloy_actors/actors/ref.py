@@ -6,6 +6,7 @@ front for coroutines, on whatever loop they run.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -304,6 +305,14 @@ class AgentRef(ApprovalCalls):
             StoreError: It could not be read.
         """
         self._entry.check_process()
+        return self._entry.result(request_id)
+
+    async def aresult(self, request_id: str) -> Result | None:
+        """`result` for coroutines: a journal is read on another thread."""
+        self._entry.check_process()
+        sleep = self._entry.sleep
+        if sleep is not None and sleep.is_asleep:
+            await asyncio.to_thread(self._entry.recall)
         return self._entry.result(request_id)
 
     # -- the agent itself --------------------------------------------------------------------------------------

@@ -140,6 +140,9 @@ def test_results_stay_readable_with_all_that_is_in_them(system: alloy.AgentSyste
     assert agent.result("never") is None
     assert agent.health().status == "idle"  # it has taken its conversation up as well
     fall_asleep(clock, agent)
+    assert asyncio.run(agent.aresult("r2")) == agent.result("r2")
+    assert asyncio.run(agent.aresult("never")) is None
+    fall_asleep(clock, agent)
 
 
 def test_a_request_id_names_one_request_although_the_agent_slept(
