@@ -26,6 +26,7 @@ from supervisors import Backoff, ChildSpec, format_tree, sleep
 
 INTERVAL = 0.2  # seconds between two looks
 DRAIN, GRACE = 2.0, 25.0  # seconds to finish runs, and to stop in; the unit's TimeoutStopSec is longer
+IDLE = 600.0  # seconds after which nobody's correspondence is kept in memory
 LOOK = "look"
 
 
@@ -76,7 +77,11 @@ def serve(folder: Path, provider: alloy.Provider) -> int:
         (folder / name).mkdir(parents=True, exist_ok=True)
     system = alloy.AgentSystem(
         store=f"sqlite:///{folder.resolve() / 'agents.db'}",
-        factory=lambda name: {"provider": provider, "system_prompt": f"You write to {name}."},
+        factory=lambda name: {
+            "provider": provider,
+            "system_prompt": f"You write to {name}.",
+            "idle_timeout": IDLE,
+        },
     )
     postman = ChildSpec(
         id="postman",

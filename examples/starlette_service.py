@@ -91,7 +91,7 @@ class Service:
     async def _result(self, request: Request) -> JSONResponse:
         """The answer of somebody who has lost the stream: leaving it does not cancel the request."""
         agent = await self._agent(request)
-        result = agent.result(request.path_params["id"])
+        result = await agent.aresult(request.path_params["id"])
         if result is None:
             raise HTTPException(404, "not finished, or not known to your agent (any more)")
         return JSONResponse({"status": result.status, "text": result.text})
