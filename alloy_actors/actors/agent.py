@@ -259,7 +259,7 @@ class AgentActor(PooledActor):
             numbers=request.numbers,
             time=request.time,
             approvals=entry.approvals,
-            steering=entry.book.take_steering,
+            steering=partial(entry.book.take_steering, self._journal),
             hooks=entry.hooks,
             asker=request.chain[0].entry.agent_id if request.chain else entry.agent_id,
             accepted=accepted_as(request) if request.rides else None,

@@ -74,6 +74,7 @@ class RequestBook:
         "_open",
         "_owner",
         "_queue",
+        "_replaced_at",
         "_rest",
         "_running",
         "agent_id",
@@ -97,6 +98,7 @@ class RequestBook:
         self._queue = Line()
         self._open: dict[str, Request] = {}  # recording, queued and running ones
         self._finished = KeptResults(result_ttl)
+        self._replaced_at = 0.0  # the log, whose requests it does not have any more
         self.has_let_go = False  # the finished ones that are not here are in the log
         self._running: Request | None = None
         self._joined: tuple[Request, ...] = ()  # those that are part of its run
@@ -221,11 +223,11 @@ class RequestBook:
                 self._finished.keep(request, age)
 
     def let_go(self) -> bool:
-        """Forget the results that are kept, which the log has; False when there is something to do."""
+        """Forget the results that are kept, as far as the log has them; False when there is something to do."""
         with self._lock:
             if self._open or self._queue or self._closed is not None or self._draining is not None:
                 return False
-            self._finished.clear()
+            self._finished.let_go(self._replaced_at)
             self.has_let_go = True
             return True
 
@@ -284,9 +286,16 @@ class RequestBook:
                     item.why_cancelled = INTERRUPTED
             return item
 
-    def take_steering(self) -> list[tuple[str, Message]]:
-        """Requests that steer, in order: from here on they are part of the run that is on."""
+    def take_steering(self, journal: Journal) -> list[tuple[str, Message]]:
+        """Requests that steer, in order: from here on they are part of the run that is on.
+
+        Args:
+            journal: The run's. One whose actor has crashed may come here before it hears of its end; it gets none, since it
+                could not write down that it had them.
+        """
         with self._lock:
+            if not self._log.is_current(journal):
+                return []
             steering = self._queue.take_steering()
             for request in steering:
                 self._join(request)
@@ -521,6 +530,7 @@ class RequestBook:
                 for request in self._open.values()
                 if request.state in ("recording", "queued") and not request.rides
             )
+            self._replaced_at = time.monotonic()
             self._log.replace(base + waiting, on_compacted)
 
     def _record(self, request: Request) -> None:

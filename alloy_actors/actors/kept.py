@@ -36,9 +36,11 @@ class KeptResults:
         self._prune()
         return self._requests.get(request_id)
 
-    def clear(self) -> None:
-        """Keep none of them."""
-        self._requests.clear()
+    def let_go(self, since: float) -> None:
+        """Keep only what had finished by `since`."""
+        self._requests = {
+            name: request for name, request in self._requests.items() if request.finished_at <= since
+        }
 
     def __contains__(self, request_id: str) -> bool:
         return self.get(request_id) is not None

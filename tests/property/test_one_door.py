@@ -307,6 +307,19 @@ FOUND = {
         no("restart"),
         no("progress", "handle"),
     ],
+    "a message that steers is not taken by the run of an actor that has crashed": [
+        settled("send", "queue"),
+        settled("send", "steer"),
+        no("reply", "text"),
+        no("crash"),
+    ],
+    "a request id is known to an agent that slept after a reset": [
+        settled("send", "queue"),
+        settled("reply", "text"),
+        settled("ask", "reset"),
+        settled("doze"),
+        settled("send_again", 0),
+    ],
     "what a run could not write is not forgotten by a reset that could not be written either": [
         no("send", "queue"),
         settled("crash"),

@@ -149,6 +149,9 @@ class World:
         """The same message with the same id, as from a client that did not hear the answer."""
         if back < len(self.sent):
             first = self.sent[-1 - back]
+            was_reset = any(isinstance(record, Seeded) for record in self.disk.all)
+            if was_reset and first.process is not self.process:
+                return  # a reset leaves nothing of what was over to the next process
             again = Sent(first.id, self.process, "queue" if first.kind == "reject" else first.kind)
             self.again.append(again)
             self.process.run(again.send())

@@ -160,6 +160,23 @@ def test_a_request_id_names_one_request_although_the_agent_slept(
     assert agent.chat("second").text == "two"
 
 
+def test_results_from_before_a_reset_are_kept_though_the_store_has_them_no_more(
+    system: alloy.AgentSystem, clock: FakeClock
+) -> None:
+    agent = spawn(system, "one", "two", "three")
+    first = agent.chat("first", request_id="r1")
+    agent.reset()
+    agent.chat("second", request_id="r2")
+    fall_asleep(clock, agent)
+    assert agent.result("r1") == first
+    assert agent.chat("first", request_id="r1").text == "one"
+    fall_asleep(clock, agent)
+    again = agent.result("r2")
+    assert again is not None
+    assert again.text == "two"
+    assert agent.chat("third").text == "three"
+
+
 def test_a_message_on_a_topic_wakes_it(system: alloy.AgentSystem, clock: FakeClock) -> None:
     agent = spawn(system, "one", "two", subscribe=["news"])
     agent.chat("first")

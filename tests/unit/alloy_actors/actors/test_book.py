@@ -41,6 +41,7 @@ class Bench(Nobody):
         self.store = MemoryStore()
         self.wakes = 0
         self.book = RequestBook("agent", self.store, max_pending, result_ttl, self)
+        self.journal = self.book.begin_incarnation()
 
     def wake(self) -> None:
         self.wakes += 1
@@ -428,8 +429,8 @@ def test_steering_requests_join_the_run_in_order_and_share_its_result() -> None:
     for name, when_busy in (("waits", "queue"), ("first", "steer"), ("second", "steer")):
         bench.book.on_finished(bench.accept(name, name, when_busy), told.append)
         bench.accept(name, name, when_busy)  # the same id is the same request
-    assert [request_id for request_id, _ in bench.book.take_steering()] == ["first", "second"]
-    assert bench.book.take_steering() == []
+    assert [request_id for request_id, _ in bench.book.take_steering(bench.journal)] == ["first", "second"]
+    assert bench.book.take_steering(bench.journal) == []
     assert bench.book.pending() == 1
     bench.book.finish("running", result("running", "max_turns"))
     assert [(item.request_id, item.status) for item in told] == [
@@ -452,7 +453,7 @@ def test_what_has_joined_a_run_cannot_be_taken_back(bench: Bench) -> None:
     bench.accept("running")
     bench.book.take()
     bench.accept("steers", when_busy="steer")
-    bench.book.take_steering()
+    bench.book.take_steering(bench.journal)
     assert not bench.book.cancel("steers", "cancelled", cancelled)
     assert bench.book.result("steers") is None
 
@@ -462,9 +463,9 @@ def test_what_the_log_does_not_know_to_have_joined_waits_again(bench: Bench) -> 
     bench.book.take()
     for name in ("first", "second"):
         bench.accept(name, when_busy="steer")
-    bench.book.take_steering()
+    bench.book.take_steering(bench.journal)
     bench.book.joined(["first"])
-    assert [request_id for request_id, _ in bench.book.take_steering()] == ["second"]
+    assert [request_id for request_id, _ in bench.book.take_steering(bench.journal)] == ["second"]
 
 
 def test_an_interrupting_request_cancels_the_run_and_comes_next(bench: Bench) -> None:
