@@ -148,7 +148,7 @@ class SystemClock:
 
     def _wait(self, seconds: float) -> bool:
         self._looks_at = time.monotonic() + seconds
-        told = self._condition.wait(seconds)
+        told = self._condition.wait(min(seconds, threading.TIMEOUT_MAX))
         self._looks_at = 0.0  # it looks now
         return told
 

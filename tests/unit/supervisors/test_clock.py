@@ -32,6 +32,18 @@ def test_a_timer_wakes_the_thread_only_when_it_would_look_too_late() -> None:
     assert clock._thread is None
 
 
+def test_a_timer_that_is_due_in_ten_thousand_years_stops_no_other() -> None:
+    clock = SystemClock()
+    far = clock.call_later(1e12, int)
+    for _ in range(2):
+        soon = threading.Event()
+        clock.call_later(0.01, soon.set)
+        assert soon.wait(5)
+    far.cancel()
+    clock.release()
+    assert clock._thread is None
+
+
 def test_timers_run_in_order_and_a_cancelled_one_does_not() -> None:
     clock = SystemClock()
     seen, done = [], threading.Event()
