@@ -219,6 +219,7 @@ class RunEnded:
         at: Seconds since the epoch (wall clock), so that a restart knows how old the result is.
         error_type: The class of the result's error; "" for none.
         error: Its text.
+        text: The result's text; None where it is that of the last message.
     """
 
     request_id: str
@@ -226,6 +227,7 @@ class RunEnded:
     at: float = 0.0
     error_type: str = ""
     error: str = ""
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

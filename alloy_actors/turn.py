@@ -428,7 +428,11 @@ class Run:
         if closing is not None:
             self._ledger.note(closing)
         state = conversation.run
-        self._ledger.note(_end_of(request_id, status, error))
+        said = self._answers.closing or (self._reply.message if self._reply is not None else None)
+        text = partial or (said.text if said is not None else "")
+        last = conversation.messages[-1]
+        text_in_log = None if last.role == "assistant" and last.text == text else text
+        self._ledger.note(_end_of(request_id, status, error, text_in_log))
         try:
             await self._ledger.flush()
         except FencedError:
@@ -436,12 +440,12 @@ class Run:
         except AlloyError as failure:  # the store failed: the caller is told, and the next run tries again
             if error is None:
                 status, error = "error", failure
-                self._ledger.amend(_end_of(request_id, status, error))  # what the caller is told, also later
-        said = self._answers.closing or (self._reply.message if self._reply is not None else None)
+                # What the caller is told, also later.
+                self._ledger.amend(_end_of(request_id, status, error, text_in_log))
         result = Result(
             request_id=request_id,
             status=status,
-            text=partial or (said.text if said is not None else ""),
+            text=text,
             thinking=state.thinking if state is not None else None,
             messages=History(conversation.messages),
             usage=conversation.run_usage,
@@ -469,10 +473,10 @@ class Run:
         return facts
 
 
-def _end_of(request_id: str, status: Status, error: AlloyError | None) -> RunEnded:
+def _end_of(request_id: str, status: Status, error: AlloyError | None, text: str | None) -> RunEnded:
     if error is None:
-        return RunEnded(request_id, status, time.time())
-    return RunEnded(request_id, status, time.time(), type(error).__name__, str(error))
+        return RunEnded(request_id, status, time.time(), text=text)
+    return RunEnded(request_id, status, time.time(), type(error).__name__, str(error), text)
 
 
 def _as_reason(error: AlloyError) -> str:

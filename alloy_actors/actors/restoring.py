@@ -76,7 +76,7 @@ def end_of_run(
     assert conversation.run is not None
     request_id = conversation.run.request_id
     closing = conversation.closing(request_id, why)
-    ended = RunEnded(request_id, status, time.time(), type(error).__name__, str(error))
+    ended = RunEnded(request_id, status, time.time(), type(error).__name__, str(error), "")
     return [closing, ended] if closing is not None else [ended]
 
 
@@ -89,7 +89,7 @@ def _ended(conversation: Conversation, record: RunEnded, now: float, output: Out
     result = Result(
         request_id=record.request_id,
         status=record.status,
-        text=last.text if last is not None and last.role == "assistant" else "",
+        text=_text(record, last),
         thinking=run.thinking,
         messages=messages,
         usage=conversation.run_usage,
@@ -105,6 +105,12 @@ def _ended(conversation: Conversation, record: RunEnded, now: float, output: Out
     for request_id, message in run.steered.items():
         found.append(Finished(message, result.for_request(request_id), age))
     return found
+
+
+def _text(record: RunEnded, last: Message | None) -> str:
+    if record.text is not None:
+        return record.text
+    return last.text if last is not None and last.role == "assistant" else ""
 
 
 def _read(output: Output | None, last: Message | None) -> Any:

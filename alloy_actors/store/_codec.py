@@ -291,7 +291,9 @@ KINDS = (
     _kind("call", ToolCallStarted, request_id=_AsIs, call_id=_AsIs),
     _kind("result", ToolCallEnded, request_id=_AsIs, result=_RESULT, duration=_AsIs, error=_AsIs, data=_AsIs),
     _kind("closed", Closed, request_id=_AsIs, results=_many(_RESULT), message=_MESSAGE),
-    _kind("ended", RunEnded, request_id=_AsIs, status=_AsIs, at=_AsIs, error_type=_AsIs, error=_AsIs),
+    _kind(
+        "ended", RunEnded, request_id=_AsIs, status=_AsIs, at=_AsIs, error_type=_AsIs, error=_AsIs, text=_AsIs
+    ),
     _kind("withdrawn", Withdrawn, request_id=_AsIs, at=_AsIs, error_type=_AsIs, error=_AsIs),
     _kind("reset", WasReset),
     _kind("model", ModelChanged, model=_AsIs),

@@ -19,7 +19,7 @@ from alloy_actors.content import Message
 from alloy_actors.journal import ModelChanged
 from alloy_actors.local import LocalServer
 from alloy_actors.store.sqlite import SqliteStore
-from alloy_actors.testing import ScriptedProvider, delayed, tool_call
+from alloy_actors.testing import ScriptedProvider, delayed, error, reply, tool_call
 from supervisors.testing import FakeClock
 from tests.checks import check_journal, check_sendable
 
@@ -38,6 +38,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 def system(tmp_path: Path) -> Iterator[alloy.AgentSystem]:
     with alloy.AgentSystem(store=f"sqlite:///{tmp_path}/agents.db") as system:
         yield system
+
+
+class Stops(alloy.Middleware):
+    """Ends every run before its model is asked."""
+
+    def before_completion(self, run: alloy.RunView) -> alloy.Halt:
+        return alloy.Halt("enough")
 
 
 def spawn(system: alloy.AgentSystem, *script: Any, name: str = "ada", **options: Any) -> alloy.AgentRef:
@@ -143,6 +150,61 @@ def test_results_stay_readable_with_all_that_is_in_them(system: alloy.AgentSyste
     assert asyncio.run(agent.aresult("r2")) == agent.result("r2")
     assert asyncio.run(agent.aresult("never")) is None
     fall_asleep(clock, agent)
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ([tool_call("look", what="x"), "found"], {}),
+        ([tool_call("look", what="x")], {"max_turns": 1}),
+        ([reply("let me see", tool_call("look", what="x"))], {"max_turns": 1}),
+        ([reply("as far as it we", stop_reason="max_tokens")], {}),
+        ([reply("I must not", stop_reason="refusal")], {}),
+        ([error(alloy.AuthError)], {}),
+        (["four"], {"output": int, "output_retries": 0}),
+        (["4"], {"output": int}),
+        ([tool_call("look", what="x")], {"halt_on_tool": "look"}),
+        (["too dear"], {"middleware": [Stops()]}),
+    ],
+    ids=[
+        "tools",
+        "max-turns",
+        "max-turns-with-text",
+        "cut",
+        "refusal",
+        "error",
+        "unfit",
+        "output",
+        "tool-answer",
+        "halted",
+    ],
+)
+def test_a_result_is_the_same_however_its_run_ended(
+    system: alloy.AgentSystem, clock: FakeClock, script: list[Any], options: dict[str, Any]
+) -> None:
+    @alloy.tool
+    def look(what: str) -> str:
+        """Look."""
+        return f"{what} is there"
+
+    agent = spawn(system, *script, tools=[look], **options)
+    said = agent.chat("first", request_id="r1")
+    fall_asleep(clock, agent)
+    again = agent.result("r1")
+    assert again is not None
+    for name in (
+        "status",
+        "text",
+        "thinking",
+        "messages",
+        "usage",
+        "turns",
+        "tool_calls",
+        "stop_reason",
+        "output",
+    ):
+        assert getattr(again, name) == getattr(said, name), name
+    assert (type(again.error), str(again.error)) == (type(said.error), str(said.error))
 
 
 def test_a_request_id_names_one_request_although_the_agent_slept(
@@ -342,8 +404,8 @@ def test_a_journal_that_cannot_be_read_is_the_callers_error_and_the_agent_stays(
     fall_asleep(clock, agent)
 
     with monkeypatch.context() as patch:
-        error = alloy.StoreError("the journal of agent 'ada' could not be read", agent_id="ada")
-        patch.setattr(SqliteStore, "load", Mock(side_effect=error))
+        unreadable = alloy.StoreError("the journal of agent 'ada' could not be read", agent_id="ada")
+        patch.setattr(SqliteStore, "load", Mock(side_effect=unreadable))
         with pytest.raises(alloy.StoreError, match="could not be read"):
             agent.result("r1")
         with pytest.raises(alloy.StoreError, match="could not be read"):

@@ -72,7 +72,7 @@ SAMPLES = (
     log.ToolCallStarted("r", "call-1"),
     log.ToolCallEnded("r", RESULT, 0.25, "traceback", {"rows": [1, 2]}),
     log.Closed("r", (RESULT, ToolResult("call-2", "")), MESSAGE),
-    log.RunEnded("r", "error", 1.5, "CrashError", "a bug"),
+    log.RunEnded("r", "error", 1.5, "CrashError", "a bug", "as far as it got"),
     log.Withdrawn("r", 1.5, "AgentDownError", "it is parked"),
     log.WasReset(),
     log.ModelChanged("m-2"),
