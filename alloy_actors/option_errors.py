@@ -20,6 +20,7 @@ OF_PROVIDERS: Final = frozenset(
         "extra_headers",
         "first_byte_timeout",
         "http_client",
+        "idle_timeout",
         "max_in_flight",
         "max_reply_bytes",
         "model",
@@ -83,7 +84,7 @@ def unknown_option(
     owners = [f"it is one of {owner}" for owner, names in elsewhere.items() if name in names]
     owners += [said for names, said in _ELSEWHERE.values() if name in names]
     if owners:
-        hint = f" ({owners[0]})"
+        hint = f" ({'; or '.join(owners)})"
     return f"{where}: unknown option {name!r}{hint}; valid options: {', '.join(valid)}"
 
 

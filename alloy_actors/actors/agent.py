@@ -218,12 +218,12 @@ class AgentActor(PooledActor):
 
     def _take_next(self) -> None:
         while self._request is None and self._journal is not None:
+            sleep = self._entry.sleep
+            if sleep is not None and (sleep.is_recalled or self._taken or self._entry.book.has_next()):
+                self._awake()  # first: what is taken and not begun would be lost with this incarnation
             item, self._taken = self._taken or self._entry.book.take(), None
             if item is None:
-                if self._entry.sleep is not None and self._entry.sleep.is_recalled:
-                    self._awake()
                 return
-            self._awake()
             if isinstance(item, Control):
                 self.on_receive(item.message)
             else:
@@ -340,12 +340,13 @@ class AgentActor(PooledActor):
         self._refuse_while_busy("reset")
         base = Seeded((), self._conversation.usage, DROPPED, self._conversation.cost)
         self._conversation.apply(base)
-        unwritten = self._entry.take_unwritten()  # it is over with that as well
+        unwritten, journal = self._entry.take_unwritten(), self._journal  # it is over with that as well
+        assert journal is not None
         written: PooledFuture[None] = PooledFuture()
 
         def answer(error: Exception | None) -> None:
-            if error is not None:  # the log is as it was, and lacks what it lacked
-                self._entry.leave_unwritten((*unwritten, *self._entry.take_unwritten()))
+            if error is not None and self._entry.book.is_current(journal):
+                self._entry.leave_unwritten(unwritten)  # the log is as it was, and lacks what it lacked
             self._fail_on_error(error)  # the next incarnation has what the log has
             into(written)(error)
 
@@ -364,8 +365,8 @@ class AgentActor(PooledActor):
         """Record something that is no part of a run."""
         assert self._journal is not None
         self._conversation.apply(record)
-        if unwritten := self._entry.take_unwritten():
-            self._entry.leave_unwritten((*unwritten, record))  # in order, with the next run
+        if self._entry.has_unwritten:
+            self._entry.leave_unwritten((record,))  # in order, with the next run
             return
         self._journal.store.append(
             self._journal.agent_id, self._journal.token, (record,), self._fail_on_error

@@ -74,7 +74,6 @@ class RequestBook:
         "_open",
         "_owner",
         "_queue",
-        "_replaced_at",
         "_rest",
         "_running",
         "agent_id",
@@ -98,7 +97,6 @@ class RequestBook:
         self._queue = Line()
         self._open: dict[str, Request] = {}  # recording, queued and running ones
         self._finished = KeptResults(result_ttl)
-        self._replaced_at = 0.0  # the log, whose requests it does not have any more
         self.has_let_go = False  # the finished ones that are not here are in the log
         self._running: Request | None = None
         self._joined: tuple[Request, ...] = ()  # those that are part of its run
@@ -227,7 +225,9 @@ class RequestBook:
         with self._lock:
             if self._open or self._queue or self._closed is not None or self._draining is not None:
                 return False
-            self._finished.let_go(self._replaced_at)
+            if self._log.is_behind:
+                return False
+            self._finished.let_go(self._log.lacks_until)
             self.has_let_go = True
             return True
 
@@ -285,6 +285,11 @@ class RequestBook:
                 if self._queue.interrupts() and self._draining is None:
                     item.why_cancelled = INTERRUPTED
             return item
+
+    def has_next(self) -> bool:
+        """Whether `take` may give something."""
+        with self._lock:
+            return self._running is None and bool(self._queue)
 
     def take_steering(self, journal: Journal) -> list[tuple[str, Message]]:
         """Requests that steer, in order: from here on they are part of the run that is on.
@@ -484,6 +489,12 @@ class RequestBook:
                 now = time.time()
                 self._log.note(*(Withdrawn(request_id, now) for request_id in over))
 
+    def withdraw_taken(self, request_ids: Collection[str]) -> None:
+        """Say in the log that the request is over whose run was about to begin, if it is among those that wait there."""
+        with self._lock:
+            if self._running is not None and self._running.id in request_ids:
+                self._log.withdraw([(self._running, None)])
+
     def on_finished(self, request: Request, callback: OnResult) -> None:
         """Call `callback(result)` when the request has its result: now, if it has."""
         with self._lock:
@@ -530,7 +541,6 @@ class RequestBook:
                 for request in self._open.values()
                 if request.state in ("recording", "queued") and not request.rides
             )
-            self._replaced_at = time.monotonic()
             self._log.replace(base + waiting, on_compacted)
 
     def _record(self, request: Request) -> None:

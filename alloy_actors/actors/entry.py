@@ -192,12 +192,14 @@ class AgentEntry:
         return conversation.messages, conversation.usage
 
     def leave_unwritten(self, records: tuple[Record, ...]) -> None:
-        """Keep what the store would not take from the last run, until somebody writes it before anything else."""
-        self._unwritten = records
+        """Keep also what the store would not take from the last run, until somebody writes it before anything else."""
+        with self._lock:
+            self._unwritten += records
 
     def take_unwritten(self) -> tuple[Record, ...]:
         """What `leave_unwritten` has kept, for the one who writes it now."""
-        records, self._unwritten = self._unwritten, ()
+        with self._lock:
+            records, self._unwritten = self._unwritten, ()
         return records
 
     @property
@@ -407,6 +409,7 @@ class AgentEntry:
             return
         if conversation.run is not None:
             self.book.note(*end_of_run(conversation, "cancelled", CancelledError(why), why))
+        self.book.withdraw_taken(conversation.waiting)
         self.run = None
 
     def _keep_taken(self) -> None:

@@ -40,7 +40,7 @@ class RequestLog:
         owner: Whose it is.
     """
 
-    __slots__ = ("_agent_id", "_journal", "_late", "_lock", "_owner", "_store")
+    __slots__ = ("_agent_id", "_journal", "_late", "_lock", "_owner", "_store", "lacks_until")
 
     def __init__(self, agent_id: str, store: Store, lock: threading.RLock, owner: LogOwner) -> None:
         self._agent_id = agent_id
@@ -49,12 +49,19 @@ class RequestLog:
         self._owner = owner
         self._journal: Journal | None = None
         self._late: tuple[Record, ...] = ()  # noted, and not taken by the store so far
+        self.lacks_until = 0.0  # monotonic: what was over by then may be missing in the log
 
     def begin_incarnation(self) -> Journal:
         """A journal for a new incarnation; the ones before it can write no more."""
-        self._late = ()  # the new one sees in the log itself what is missing there
+        if self._late:  # the new one sees in the log itself what is missing there of requests that it has
+            self._late, self.lacks_until = (), time.monotonic()
         self._journal = Journal(self._agent_id, self._store.take_token(self._agent_id), self._store)
         return self._journal
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something was noted that the store has not taken."""
+        return bool(self._late)
 
     def is_current(self, journal: Journal) -> bool:
         """Whether no newer incarnation in this process has the log."""
@@ -99,7 +106,7 @@ class RequestLog:
 
     def replace(self, records: Sequence[Record], on_replaced: OnAppended) -> None:
         """Let the log begin anew with these records."""
-        self._late = ()
+        self._late, self.lacks_until = (), time.monotonic()
         self._store.compact(self._agent_id, self._current().token, records, on_replaced)
 
     def retire(self) -> None:
@@ -125,6 +132,8 @@ class RequestLog:
         with self._lock:
             if self._journal is journal:
                 self._late = (*records, *self._late)
+            else:
+                self.lacks_until = time.monotonic()
         self.check(error)
 
 

@@ -45,9 +45,9 @@ class Head:
     def __init__(self, agent_id: str) -> None:
         self.agent_id = agent_id
         self.seed = seed_of(agent_id)
-        # Under the store's lock:
-        self.token = 0  # 0 is no token
-        self.accepted: dict[str, Message] = {}  # messages on the disk whose runs have not begun
+        self.token = 0  # under the store's lock; 0 is no token
+        # Messages on the disk whose runs have not begun: replaced under the store's lock, filled by the writer.
+        self.accepted: dict[str, Message] = {}
         # What the newest transaction left behind, for the next one only:
         self.number: int | None = None  # its row of agents; None before anything was written for it here
         self.last = 0

@@ -60,7 +60,7 @@ class SqliteStore:
         self._tables = LogTables(self._file, busy_timeout)
         self._writer: GroupWriter[Write] = GroupWriter(self._tables.commit, _tell)
         self._reading = threading.Lock()  # of the connection to read
-        self._lock = threading.Lock()  # of the tokens; nobody waits while holding it
+        self._lock = threading.Lock()  # of the tokens; records are encoded under it, and nobody waits
         self._heads: dict[str, Head] = {}
         self._tokens = 0
         self._closed = False
