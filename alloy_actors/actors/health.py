@@ -14,7 +14,8 @@ class Health:
     """How an agent is doing.
 
     Args:
-        status: "idle" or "running" while it is up, "asleep" when it was idle for `idle_timeout`; else "starting", "restarting", "parked" or "stopped".
+        status: "idle" or "running" while it is up, "asleep" when it was idle for `idle_timeout`; else "starting",
+            "restarting", "parked" or "stopped".
         model: The model that answers the next request.
         turns: Replies in the last run that has ended.
         message_count: Messages in the conversation.
