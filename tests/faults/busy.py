@@ -75,7 +75,10 @@ class Busy:
             directives = {"pause": 0.001} if int(name) % 3 == 0 else {"delay": 0.005}
             model = scripted_model("scripted-fast", **directives)
             provider = alloy.OpenAICompat(model=model, api_url=url)
-            return {"provider": provider, "tools": tools, "retry_backoff": 0.01}
+            options = {"provider": provider, "tools": tools, "retry_backoff": 0.01}
+            if int(name) % 2:
+                options["idle_timeout"] = 0.01  # so that some sleep in every pause, and some are killed in it
+            return options
 
         self.system = alloy.AgentSystem(
             store=f"sqlite:///{folder / 'agents.db'}", takeover=True, factory=factory
